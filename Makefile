@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv with the tested versions first.
+PYTHON ?= python3
+BIN := .venv/bin
+# Applies to build environments too, so that nothing is installed that was not tested.
+export PIP_CONSTRAINT := $(CURDIR)/configs/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-long lint clean
+
+demo: .venv/.run
+	@$(BIN)/mediascribe run configs/jobs/demo.toml
+	@$(BIN)/mediascribe cost data/demo --by model,media_kind
+
+test: .venv/.dev lint
+	$(BIN)/pytest tests/mediascribe -n 2 --cov --cov-branch --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest tests/flows -m "not long"
+
+test-long: .venv/.dev
+	$(BIN)/pytest tests -m long
+
+lint: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mediascribe needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.12 demo")'
+	@$(PYTHON) -m venv .venv
+
+.venv/.run: .venv/bin/python pyproject.toml configs/constraints.txt
+	@echo "installing the tested versions into .venv (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/.dev: .venv/.run
+	@echo "installing the test tools into .venv"
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,1 @@
+"""What mediascribe runs on: plain library code, no Prefect in it."""

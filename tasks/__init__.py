@@ -1,0 +1,1 @@
+"""What Prefect tracks: one decorated function per step, no logic."""
