@@ -6,18 +6,24 @@ A person writes this file, so every mistake in it is answered with the file, the
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mediascribe.domain import digest
 from mediascribe.errors import ConfigError
+from mediascribe.redact import redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
 SANDBOX_URL = "sandbox"
+_QUOTED_CHARACTERS = 80
 _MEDIA_DEFAULTS = {"image": ["image_url"], "audio": ["audio_url"], "video": ["video_url"]}
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -47,7 +53,11 @@ class ManifestSection(_Section):
     @classmethod
     def _carry_names_are_strings(cls, value: object) -> object:
         """A plain list carries its columns as strings."""
-        return dict.fromkeys(value, "string") if isinstance(value, list) else value
+        if not isinstance(value, list):
+            return value
+        if not all(isinstance(name, str) for name in value):
+            raise ValueError('wants column names, or a table of their types: carry = { price = "float64" }')
+        return dict.fromkeys(value, "string")
 
     @property
     def media_columns_are_defaults(self) -> bool:
@@ -75,6 +85,14 @@ class GatewaySection(_Section):
         if not re.search(r"/v\d+\w*/?$", value):
             raise ValueError("must end in /v1: without it the gateway answers 200 with a web page")
         return value.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _api_key_env_is_a_name(cls, value: str) -> str:
+        """Refuse a key in the place of the variable's name; the message must not show it."""
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("is the name of an environment variable, such as MEDIASCRIBE_API_KEY, never the key")
+        return value
 
 
 class PromptSection(_Section):
@@ -135,6 +153,9 @@ class Job(_Section):
         owned = {"model", "messages", "stream", "stream_options", "n"} & value.keys()
         if owned:
             raise ValueError(f"may not set {', '.join(sorted(owned))}: mediascribe writes these itself")
+        for name, member in value.items():
+            if not _is_json(member):
+                raise ValueError(f"cannot send `{name}`: JSON has no date, no time, no nan and no inf")
         return value
 
     @property
@@ -148,6 +169,18 @@ class Job(_Section):
         return digest(self.parameters)
 
 
+def _is_json(value: object) -> bool:
+    match value:
+        case dict():
+            return all(_is_json(member) for member in value.values())
+        case list():
+            return all(_is_json(member) for member in value)
+        case float():
+            return math.isfinite(value)
+        case _:
+            return isinstance(value, str | int)
+
+
 def load(path: str | Path) -> Job:
     """Read and validate the job file at *path*.
 
@@ -156,7 +189,7 @@ def load(path: str | Path) -> Job:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such job file{_similar_files(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -183,15 +216,26 @@ def _explain(path: Path, text: str, problem: dict[str, Any]) -> str:
     line = line_of(text, keys)
     where = f"{path}:{line}" if line else f"{path}"
     name = ".".join(keys)
+    message = problem["msg"][:1].lower() + problem["msg"][1:]
     match problem["type"]:
         case "extra_forbidden":
             return f"{where}: unknown key `{name}`{_nearest_key(keys)}"
         case "missing":
             return f"{where}: `{name}` is missing{_about(keys)}"
+        case "model_type":
+            return f"{where}: `{name}` = {_quoted(problem['input'])}: wants a table, [{name}]"
         case "value_error":
-            return f"{where}: `{name}` {problem['ctx']['error']} (it says {problem['input']!r})"
+            unsaid = isinstance(problem["input"], dict) or name == "gateway.api_key_env"
+            says = "" if unsaid else f" (it says {_quoted(problem['input'])})"
+            return f"{where}: `{name}` {problem['ctx']['error']}{says}"
         case _:
-            return f"{where}: `{name}` = {problem['input']!r}: {problem['msg'].lower()}{_about(keys)}"
+            return f"{where}: `{name}` = {_quoted(problem['input'])}: {message}{_about(keys)}"
+
+
+def _quoted(value: object) -> str:
+    """A value as a message may show it: without secrets, and short."""
+    text = redact_text(repr(value))
+    return text if len(text) <= _QUOTED_CHARACTERS else text[: _QUOTED_CHARACTERS - 1] + "…"
 
 
 def _model_at(keys: list[str]) -> type[BaseModel] | None:
@@ -205,15 +249,17 @@ def _model_at(keys: list[str]) -> type[BaseModel] | None:
 
 
 def _nearest_key(keys: list[str]) -> str:
+    """What was meant: a name nearly the same, else the same name in another section, else a similar one."""
     model = _model_at(keys[:-1])
     names = list(model.model_fields) if model else []
-    nearest = difflib.get_close_matches(keys[-1], names, n=1, cutoff=0.5)
-    if nearest:
-        return f"; did you mean `{nearest[0]}`?"
+    similar = difflib.get_close_matches(keys[-1], names, n=1, cutoff=0.5)
+    same = difflib.get_close_matches(keys[-1], similar, n=1, cutoff=0.75)
     elsewhere = [
         f"[{name}]" for name in Job.model_fields if (one := _model_at([name])) and keys[-1] in one.model_fields
     ]
-    return f"; it belongs in {elsewhere[0]}" if elsewhere else f"; known here: {', '.join(names)}"
+    if elsewhere and not same:
+        return f"; it belongs in {elsewhere[0]}"
+    return f"; did you mean `{similar[0]}`?" if similar else f"; known here: {', '.join(names)}"
 
 
 def _about(keys: list[str]) -> str:
@@ -226,7 +272,7 @@ def line_of(text: str, keys: list[str]) -> int | None:
     """The line of a TOML *text* that sets the key at the path *keys*, or that opens its table; None where none does."""
     table: list[str] = []
     opened = None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in _lines_outside_texts(text):
         if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
             table = [part.strip(" \"'") for part in header[1].split(".")]
             if table == keys[: len(table)]:
@@ -236,3 +282,12 @@ def line_of(text: str, keys: list[str]) -> int | None:
             if path == keys[: len(path)]:
                 return number
     return opened
+
+
+def _lines_outside_texts(text: str) -> Iterator[tuple[int, str]]:
+    """The numbered lines that do not begin within a text of several lines: what stands there is no TOML."""
+    inside = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if not inside:
+            yield number, line
+        inside ^= len(re.findall(r"\"{3}|'{3}", line)) % 2 == 1

@@ -1,0 +1,191 @@
+"""The command line: `mediascribe`, or `python -m flows`.
+
+Exit status: 0 the command did its work (rows that failed are results), 1 a run stopped before its end or a check
+found a defect, 2 something the caller wrote is wrong and nothing was sent, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from mediascribe import __version__
+from mediascribe.domain import Reason  # noqa: TC001 - cyclopts reads the annotation
+from mediascribe.errors import MediascribeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from prefect.client.schemas.objects import State
+
+    from mediascribe.report.progress import Style
+    from mediascribe.run import Outcome
+
+    Start = Callable[[Style], Awaitable[State[Any]]]
+
+# What Prefect says about itself while it is embedded; a configured server, or the caller's own setting, wins.
+_QUIET_PREFECT: Final = {
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "DO_NOT_TRACK": "1",
+}
+
+app = App(
+    name="mediascribe",
+    version=__version__,
+    help="Describe images, sounds and videos in bulk: URLs in, descriptions and token usage in Parquet out.",
+    exit_on_error=False,
+    suppress_keyboard_interrupt=False,
+    print_error=False,
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON object for programs, no progress.")]
+JobPath = Annotated[Path, Parameter(help="The job file, such as configs/jobs/demo.toml.")]
+
+
+@app.command
+def run(job: JobPath, *, json: Json = False) -> int:
+    """Ask about every manifest row that has no result yet. Run it again at any time: nothing is paid for twice."""
+
+    async def start(style: Style) -> State[Any]:
+        from flows.caption import caption  # noqa: PLC0415 - Prefect takes a second to import
+
+        return await caption(job=str(job), progress=style, return_state=True)
+
+    return _flow(job, ("new",), start, json=json)
+
+
+@app.command
+def backfill(
+    job: JobPath,
+    *,
+    reason: Annotated[list[Reason] | None, Parameter(help="Ask rows due for this reason; may be given again.")] = None,
+    json: Json = False,
+) -> int:
+    """Ask again what failed or is stale. Without --reason: what is new or failed."""
+    reasons = tuple(reason or ("new", "failed"))
+
+    async def start(style: Style) -> State[Any]:
+        from flows.backfill import backfill as flow  # noqa: PLC0415 - Prefect takes a second to import
+
+        return await flow(job=str(job), reasons=reasons, progress=style, return_state=True)
+
+    return _flow(job, reasons, start, json=json)
+
+
+@app.command
+def cost(
+    *outputs: Annotated[str, Parameter(help="Output folders of jobs, such as data/demo.")],
+    by: Annotated[str, Parameter(help="Columns to group by, with commas: day, model, media_kind, ...")] = "model",
+    json: Json = False,
+) -> int:
+    """Show what the results cost, from the Parquet alone."""
+    from mediascribe import cost as costs  # noqa: PLC0415 - pandas and DuckDB take half a second to import
+    from mediascribe.report import tables  # noqa: PLC0415
+
+    frame = costs.cost_table(outputs, by=[name.strip() for name in by.split(",") if name.strip()])
+    if json:
+        print(tables.to_json(frame))  # noqa: T201 - the command's product
+    else:
+        tables.print_cost(frame, Console())
+    return 0
+
+
+@app.command
+def verify(output: Annotated[str, Parameter(help="The output folder of a job.")], *, json: Json = False) -> int:
+    """Check the results: every part readable, no row twice in a run, counts that add up."""
+    from mediascribe import dataset  # noqa: PLC0415 - pyarrow takes a moment to import
+
+    found = dataset.verify(output)
+    if json:
+        _print_json({**msgspec.to_builtins(found), "ok": found.ok})
+    else:
+        counts = ", ".join(f"{rows:,} {status}" for status, rows in found.statuses.items() if rows)
+        Console().print(f"{found.rows:,} rows in {found.parts:,} parts: {counts or 'none'}", highlight=False)
+        for problem in found.problems:
+            Console().print(f"defect: {problem}", style="red", highlight=False, soft_wrap=True)
+        Console().print("verified" if found.ok else "not sound", highlight=False)
+    return 0 if found.ok else 1
+
+
+@app.command
+def sandbox(
+    *,
+    port: Annotated[int, Parameter(help="Port to listen on; 0 takes a free one.")] = 8765,
+    host: Annotated[
+        str, Parameter(help="Address to listen on; anything but loopback opens it to others.")
+    ] = "127.0.0.1",
+    samples: Annotated[Path, Parameter(help="Folder served under /samples/.")] = Path("data/samples"),
+    key: Annotated[str, Parameter(help="The bearer token that it accepts.")] = "sk-sandbox",
+) -> int:
+    """Run the development gateway that the demo and the tests use: real media, real token rules, faults on demand."""
+    from mediascribe.sandbox import serve  # noqa: PLC0415 - a server that other commands do not need
+
+    serve(host, port, samples if samples.is_dir() else None, key)
+    return 0
+
+
+def main(tokens: list[str] | None = None) -> None:
+    """Run one command and leave with its exit status."""
+    for name, value in _QUIET_PREFECT.items():
+        os.environ.setdefault(name, value)
+    try:
+        status = app(tokens, exit_on_error=False, print_error=False)
+    except (MediascribeError, CycloptsError) as error:
+        _complain(str(error))
+        status = 2
+    except KeyboardInterrupt:
+        _complain("interrupted; every answer received is kept: run the same command again to go on")
+        status = 130
+    sys.exit(status or 0)
+
+
+def _flow(job: Path, reasons: tuple[Reason, ...], start: Start, *, json: bool) -> int:
+    """Run a flow here, under the configured Prefect server or an embedded one, and print how it ended.
+
+    What is wrong with the job, or that there is nothing to ask, is found before Prefect is started.
+    """
+    from mediascribe.report.summary import print_outcome  # noqa: PLC0415 - other commands do without
+    from mediascribe.session import check, nothing_to_ask  # noqa: PLC0415
+
+    outcome = nothing_to_ask(check(str(job)), reasons) or asyncio.run(_outcome(start("none" if json else "auto")))
+    if json:
+        _print_json(msgspec.to_builtins(outcome))
+    else:
+        print_outcome(outcome, Console())
+    return 1 if outcome.run and outcome.run.stopped else 0
+
+
+async def _outcome(running: Awaitable[State[Any]]) -> Outcome:
+    """What the flow gave, or its error as itself."""
+    state = await running
+    given = await state.aresult(raise_on_failure=False)
+    while isinstance(given, BaseExceptionGroup):
+        given = given.exceptions[0]
+    if isinstance(given, BaseException):
+        raise given
+    outcome: Outcome = given
+    return outcome
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value)).decode())  # noqa: T201 - the command's product
+
+
+def _complain(message: str) -> None:
+    for line in message.splitlines():
+        print(f"mediascribe: {line}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+
+
+if __name__ == "__main__":
+    main()

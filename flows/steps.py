@@ -1,0 +1,57 @@
+"""The order of steps that `caption` and `backfill` share: recover, plan, describe shard by shard, publish."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from prefect.states import Completed, Failed
+from rich.console import Console
+
+from mediascribe.report.progress import Meter, Style, shown
+from mediascribe.session import Session, session
+from tasks.describe import describe_shard
+from tasks.plan import plan_run, recover_runs
+from tasks.publish import drop_plan, publish_run
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+    from mediascribe.describe import ShardReport
+    from mediascribe.domain import Reason, Shard
+    from mediascribe.plan import Plan
+    from mediascribe.run import Outcome
+
+# Under one limiter: the next shard begins while the last answers of the one before come in.
+_SHARDS_AT_ONCE: Final = 2
+
+
+async def fill(job: str, reasons: tuple[Reason, ...], progress: Style) -> State[Outcome]:
+    """Ask about every item of the *job* file's manifest that is due for one of *reasons*.
+
+    The state is Failed, named Stopped, when the run ended before its plan did; what was answered is kept all the same.
+    """
+    async with session(job) as opened:
+        recovered = recover_runs(opened)
+        plan = plan_run(opened, reasons)
+        run = publish_run(opened, plan, await _describe(opened, plan, progress)) if plan.rows else None
+        if run is None:
+            drop_plan(opened, plan)
+    outcome = opened.inputs.outcome(plan, recovered=recovered, closed=run)
+    if run and run.stopped:
+        return Failed(name="Stopped", message=run.stopped, data=outcome)
+    return Completed(data=outcome)
+
+
+async def _describe(opened: Session, plan: Plan, progress: Style) -> list[ShardReport]:
+    meter = Meter(total=plan.rows)
+    describer = opened.describer(plan, meter.announce)
+    turns = asyncio.Semaphore(_SHARDS_AT_ONCE)
+
+    async def in_turn(shard: Shard) -> ShardReport:
+        async with turns:
+            return await describe_shard(describer, shard)
+
+    async with shown(meter, opened.limiter, Console(stderr=True), progress), asyncio.TaskGroup() as group:
+        running = [group.create_task(in_turn(shard)) for shard in plan.shards]
+    return [task.result() for task in running]

@@ -1,0 +1,292 @@
+"""Describer: asks about every item of a shard, and lands the answers in one part.
+
+Order of the guards, outermost first: retry policy, limiter slot, one attempt. The answer of an attempt is in the
+journal before it is decoded, priced or counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from mediascribe import dataset, journal, plan, prompt, retry
+from mediascribe.case import Case
+from mediascribe.domain import Failure, Item, Reason, Record, Request, Shard
+from mediascribe.errors import AttemptError, InDoubtError, PermanentError, RateLimitedError, StopRunError
+from mediascribe.journal import Answered, GaveUp, Journal, Sent, Unanswered
+from mediascribe.media import address
+from mediascribe.wire import DIALECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mediascribe.client import Client
+    from mediascribe.dataset import RunFacts
+    from mediascribe.job import Job
+    from mediascribe.limiter import Limiter
+    from mediascribe.plan import Plan
+    from mediascribe.pricing import PriceBook
+    from mediascribe.prompt import Prompt
+    from mediascribe.store import Store
+
+_SYNC_EVERY_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a run asks about every item, and where its media are."""
+
+    job: Job
+    facts: RunFacts
+    prompt: Prompt
+    media_base_url: str | None
+
+    def request(self, item: Item) -> Request:
+        """The request for *item*.
+
+        Raises:
+            ValueError: the prompt's template cannot be filled from this row.
+        """
+        text, system = prompt.render(self.prompt, item.variables)
+        return Request(
+            model=self.facts.model,
+            dialect=self.facts.dialect,
+            prompt=text,
+            system=system,
+            media=address.absolute(item.media, self.media_base_url),
+            identity=item.media,
+            parameters=self.job.parameters,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """Where answers land: the dataset, priced by the book."""
+
+    store: Store
+    prices: PriceBook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How the gateway is reached: the connections to it, and the one quota that all shards share."""
+
+    client: Client
+    limiter: Limiter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardReport:
+    """How a shard ended. `stopped` says why the run cannot go on; then the part holds the rows that have a result."""
+
+    name: str
+    rows: int
+    part: str | None
+    in_doubt: int
+    torn: tuple[str, ...]
+    stopped: str | None = None
+
+
+class _Desk:
+    """One shard at work: what its journal held, the segment that is open, and what has come of its rows."""
+
+    def __init__(self, found: journal.Replay) -> None:
+        self.found = found
+        self.log: Journal
+        self.records: list[Record] = []
+        self.in_doubt = 0
+
+
+class Describer:
+    """Asks the gateway about shards, several at a time, under one limiter. Belongs to one event loop."""
+
+    def __init__(self, question: Question, reach: Reach, landing: Landing, announce: Callable[[Record], None]) -> None:
+        """Bring together what was made apart; *announce* hears of every record. Nothing is sent yet."""
+        self._question, self._landing, self._announce = question, landing, announce
+        self._client, self._limiter = reach.client, reach.limiter
+        self._dialect = DIALECTS[question.facts.dialect]
+        self._stop: StopRunError | None = None
+        self._stopping = asyncio.Event()
+
+    async def describe(self, shard: Shard) -> ShardReport:
+        """Ask about every row of *shard* that has no result, and publish the part. Does nothing for a finished shard.
+
+        Answers found in the shard's journal are not asked again. When the run has to stop, the answers in flight still
+        land, and the part holds the rows that have a result.
+        """
+        store = self._landing.store
+        if dataset.has_part(store, shard):
+            return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=())
+        folder = journal_folder(store, shard)
+        desk = _Desk(journal.replay(folder))
+        with Journal(folder) as desk.log:
+            await self._answer(plan.read(shard), desk)
+        return await asyncio.to_thread(self._land, shard, desk)
+
+    async def _answer(self, rows: Iterator[tuple[Item, Reason]], desk: _Desk) -> None:
+        """Take *rows* to their records, as many at a time as the window may hold."""
+
+        async def work() -> None:
+            for item, reason in rows:
+                if self._stop:
+                    return
+                record = await self._row(item, reason, desk)
+                if record:
+                    desk.records.append(record)
+                    self._announce(record)
+
+        syncing = asyncio.create_task(_keep_synced(desk.log))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._question.job.limits.concurrency):
+                    group.create_task(work())
+        finally:
+            syncing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await syncing
+
+    async def _row(self, item: Item, reason: Reason, desk: _Desk) -> Record | None:
+        """The record of one row, or None when the run stopped before it had one."""
+        if item.problem:
+            return Record(item=item, reason=reason, outcome=item.problem)
+        try:
+            request = self._question.request(item)
+        except ValueError as error:
+            problem = Failure(error_class="row", code="prompt", message=f"row {item.row_number}: {error}")
+            return Record(item=item, reason=reason, outcome=problem)
+        case = Case(item, reason, request, self._dialect)
+        case.replay(desk.found.rows.get(item.row_number, ()))
+        if case.outcome is None:
+            await self._ask(case, desk.log)
+        desk.in_doubt += case.in_doubt
+        return case.record(self._landing.prices) if case.outcome else None
+
+    async def _ask(self, case: Case, log: Journal) -> None:
+        """Attempt until *case* has an outcome, or the run stops."""
+        body = self._dialect.encode(case.request)
+        try:
+            async for attempt in retry.policy(self._question.job.retry, used=case.used, sleep=self._pause):
+                with attempt:
+                    await self._attempt(case, body, log)
+        except StopRunError as error:
+            self._stop = self._stop or error
+            self._stopping.set()
+        except AttemptError:
+            if case.outcome is None:
+                log.append(GaveUp(row=case.item.row_number, at=time.time()))
+                case.give_up()
+
+    async def _attempt(self, case: Case, body: bytes, log: Journal) -> None:
+        """One exchange, journalled on both sides; raises what is wrong with the answer."""
+        row = case.item.row_number
+        async with self._limiter.slot() as admitted_at:
+            if self._stop:
+                raise self._stop
+            sent_at, started = time.time(), time.perf_counter()
+            log.append(Sent(row=row, key=case.key, at=sent_at))
+            case.sent(sent_at)
+            try:
+                answer = await self._client.post(self._dialect.path, body)
+            except AttemptError as error:
+                _journal_unanswered(case, error, log)
+                raise
+            latency_s = time.perf_counter() - started
+            entry = Answered.of(row, answer, at=sent_at + latency_s, latency_s=latency_s)
+            log.append(entry)
+        try:
+            case.answered(entry)
+        except RateLimitedError as error:
+            self._limiter.refused(admitted_at, error.wait_s)
+            raise
+        self._limiter.succeeded()
+
+    async def _pause(self, wait_s: float) -> None:
+        """Sleep, but no longer than the run goes on."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), wait_s)
+
+    def _land(self, shard: Shard, desk: _Desk) -> ShardReport:
+        """Publish the part, and only then forget the journal."""
+        part = _publish(self._landing.store, self._question.facts, shard, desk.records)
+        shutil.rmtree(journal_folder(self._landing.store, shard))
+        return ShardReport(
+            name=shard.name,
+            rows=len(desk.records),
+            part=part,
+            in_doubt=desk.in_doubt,
+            torn=desk.found.torn,
+            stopped=str(self._stop) if self._stop else None,
+        )
+
+
+def recover(unfinished: Plan, landing: Landing) -> list[ShardReport]:
+    """Publish the answers that a run received before it was killed; asks nothing.
+
+    Rows without a result are left for the next plan. Shards that have their part are left alone.
+    """
+    reports = []
+    for shard in unfinished.shards:
+        folder = journal_folder(landing.store, shard)
+        if dataset.has_part(landing.store, shard) or not folder.is_dir():
+            continue
+        found = journal.replay(folder)
+        cases = list(_cases(unfinished, shard, found))
+        records = [case.record(landing.prices) for case in cases if case.outcome]
+        part = _publish(landing.store, unfinished.facts, shard, records)
+        in_doubt = sum(case.in_doubt for case in cases)
+        reports.append(ShardReport(name=shard.name, rows=len(records), part=part, in_doubt=in_doubt, torn=found.torn))
+    return reports
+
+
+def forget(plan_: Plan, store: Store) -> None:
+    """Remove the journals that a closed run left behind."""
+    shutil.rmtree(store.work / "journal" / plan_.run_id, ignore_errors=True)
+
+
+def journal_folder(store: Store, shard: Shard) -> Path:
+    """Where *shard*'s attempts and answers are until its part is published."""
+    return store.work / "journal" / shard.run_id / f"{shard.number:05d}"
+
+
+def _cases(unfinished: Plan, shard: Shard, found: journal.Replay) -> Iterator[Case]:
+    """The rows of *shard* that were begun, as far as the journal knows them."""
+    facts = unfinished.facts
+    for item, reason in plan.read(shard):
+        entries = found.rows.get(item.row_number)
+        if not entries:
+            continue
+        # The prompt may have changed since: the key is the journal's, and decoding needs model and media only.
+        request = Request(model=facts.model, dialect=facts.dialect, prompt="", media=item.media, identity=item.media)
+        key = next((entry.key for entry in entries if isinstance(entry, Sent)), None)
+        case = Case(item, reason, request, DIALECTS[facts.dialect], key=key)
+        case.replay(entries)
+        yield case
+
+
+def _publish(store: Store, facts: RunFacts, shard: Shard, records: list[Record]) -> str | None:
+    """Write the part in manifest order; a shard without any result has none."""
+    if not records:
+        return None
+    held = replace(shard, rows=len(records))
+    return dataset.write_part(store, facts, held, sorted(records, key=lambda record: record.item.row_number))
+
+
+def _journal_unanswered(case: Case, error: AttemptError, log: Journal) -> None:
+    failure, at = error.failure, time.time()
+    in_doubt = isinstance(error, InDoubtError | PermanentError)
+    row = case.item.row_number
+    log.append(Unanswered(row=row, at=at, error_class=failure.error_class, message=failure.message, in_doubt=in_doubt))
+    case.unanswered(failure, at, in_doubt=in_doubt)
+
+
+async def _keep_synced(log: Journal) -> None:
+    """Make the journal safe against power loss, at most a second after each entry."""
+    while True:
+        await asyncio.sleep(_SYNC_EVERY_S)
+        if not log.is_synced:
+            await asyncio.to_thread(log.sync)

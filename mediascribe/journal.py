@@ -1,0 +1,183 @@
+"""Journal: one shard's attempts and received answers, on disk before anything else happens to them.
+
+Rules of this file:
+
+- A line is 8 hex digits of CRC-32, a space, one JSON entry, a newline: `cut -c10-` gives plain JSON lines.
+- One entry is one unbuffered `write`: a killed process loses nothing that it had received. `sync` makes it safe
+  against power loss; whoever owns the journal calls it at most a second after the first unsynced entry.
+- Each opening starts a new segment, so that a torn tail can only stand at the end of a file. Replay takes each segment
+  up to its first bad line, and says what it left.
+- A write that fails leaves no half line: the segment is cut back to its last whole entry.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+import msgspec
+
+from mediascribe.wire import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_HEAD_LENGTH: Final = 9
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True, tag="sent"):
+    """The next attempt for *row* is about to leave. Times are UTC, seconds since 1970."""
+
+    row: int
+    key: str
+    at: float
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True, tag="answered"):
+    """An HTTP answer arrived whole: raw body, and the headers that matter."""
+
+    row: int
+    at: float
+    latency_s: float
+    status: int
+    headers: dict[str, str]
+    text: str | None = None
+    binary: bytes | None = None
+
+    @classmethod
+    def of(cls, row: int, answer: Answer, *, at: float, latency_s: float) -> Self:
+        """The entry for *answer*; a body that is no UTF-8 goes as base64."""
+        try:
+            text, binary = answer.body.decode(), None
+        except UnicodeDecodeError:
+            text, binary = None, answer.body
+        headers = dict(answer.headers)
+        return cls(row=row, at=at, latency_s=latency_s, status=answer.status, headers=headers, text=text, binary=binary)
+
+    @property
+    def answer(self) -> Answer:
+        """The answer as it came."""
+        body = self.text.encode() if self.text is not None else self.binary or b""
+        return Answer(status=self.status, headers=self.headers, body=body)
+
+
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True, tag="unanswered"):
+    """The attempt ended without a whole answer; *in_doubt* says that it may have been billed."""
+
+    row: int
+    at: float
+    error_class: str
+    message: str
+    in_doubt: bool
+
+
+class GaveUp(msgspec.Struct, frozen=True, kw_only=True, tag="gave_up"):
+    """The row will not be tried again: what its last attempt met is its result."""
+
+    row: int
+    at: float
+
+
+Entry = Sent | Answered | Unanswered | GaveUp
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+
+
+class Journal:
+    """The open segment of one shard. Not safe for threads, but for `sync`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a new segment in *folder*, which is created with mode 0700 (the entries quote answers in full)."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        number = 1 + max((int(path.stem) for path in segments(folder)), default=0)
+        self.path = folder / f"{number:06d}.jsonl"
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._size = 0
+        self._synced = 0
+
+    def append(self, entry: Entry) -> None:
+        """Write *entry*, whole or not at all.
+
+        Raises:
+            OSError: the disk is full or broken; the segment ends at the entry before.
+        """
+        line = _encoder.encode(entry)
+        line = b"%08x %b\n" % (zlib.crc32(line), line)
+        try:
+            written = os.write(self._fd, line)
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(line)
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every entry is safe against power loss."""
+        return self._synced == self._size
+
+    def sync(self) -> None:
+        """Make the entries so far safe against power loss. May be called from another thread."""
+        size = self._size
+        os.fdatasync(self._fd)
+        self._synced = size
+
+    def close(self) -> None:
+        """Sync and close; an empty segment is removed."""
+        if self._size:
+            self.sync()
+        else:
+            self.path.unlink()
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a shard's segments hold: each row's entries in order, and one line for each tail that was left out."""
+
+    rows: Mapping[int, list[Entry]] = field(default_factory=dict)
+    torn: tuple[str, ...] = ()
+
+
+def replay(folder: Path) -> Replay:
+    """Read all segments of *folder*, each up to its first bad line. A missing folder is an empty journal."""
+    rows: dict[int, list[Entry]] = {}
+    torn = []
+    for path in segments(folder):
+        read = 0
+        for length, entry in _entries(path):
+            rows.setdefault(entry.row, []).append(entry)
+            read += length
+        if lost := path.stat().st_size - read:
+            torn.append(f"{path}: {lost:,} bytes after byte {read:,} are no whole entry; left out")
+    return Replay(rows=rows, torn=tuple(torn))
+
+
+def segments(folder: Path) -> list[Path]:
+    """The segments of *folder*, oldest first."""
+    return sorted(folder.glob("*.jsonl"))
+
+
+def _entries(path: Path) -> Iterator[tuple[int, Entry]]:
+    """Each entry with the bytes that it takes, up to the first bad line."""
+    with path.open("rb") as lines:
+        for line in lines:
+            head, body = line[:_HEAD_LENGTH], line[_HEAD_LENGTH:-1]
+            if line[-1:] != b"\n" or head != b"%08x " % zlib.crc32(body):
+                return
+            try:
+                entry = _decoder.decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return
+            yield len(line), entry

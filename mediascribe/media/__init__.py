@@ -1,0 +1,1 @@
+"""A URL becomes something that may be sent."""

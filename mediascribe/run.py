@@ -1,0 +1,203 @@
+"""Run: one execution, from its id to the file that certifies what it left behind.
+
+The totals are read back from the published parts, not carried along: what the run file says is what a reader will find.
+"""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+
+from mediascribe import __version__, dataset, describe, plan
+from mediascribe.domain import STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mediascribe.describe import Landing, ShardReport
+    from mediascribe.plan import Plan
+    from mediascribe.store import Store
+
+TOKEN_COLUMNS: Final = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "prompt_text_tokens",
+    "prompt_image_tokens",
+    "prompt_audio_tokens",
+    "prompt_video_tokens",
+    "reasoning_tokens",
+    "wasted_tokens",
+)
+_ANSWERED: Final = ("ok", "truncated", "refused")
+_CAUSE: Final = ("status", "error_class", "error_code")
+RunStatus = Literal["completed", "stopped", "interrupted"]
+
+
+class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows without an answer for the same cause, and what one of them says."""
+
+    status: str
+    error_class: str | None
+    error_code: str | None
+    rows: int
+    example: str | None
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parts of a run hold.
+
+    `cost_usd` is None when nothing was billed, and when any billed row has no price, or reports no tokens
+    (`unpriced_rows`).
+    """
+
+    rows: int
+    by_status: dict[str, int]
+    tokens: dict[str, int]
+    cost_usd: float | None
+    unpriced_rows: int
+    duplicates: int
+    parts: list[str]
+    errors: list[ErrorGroup]
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    """`runs/<run_id>.json`: what a run was, and the certificate of what it wrote.
+
+    `complete` is true when every planned row has exactly one result in a readable part. `in_doubt` counts requests that
+    were sent and not answered: they may have been billed. `torn` has a line for each journal tail that was left out.
+    """
+
+    run_id: str
+    job: str
+    model: str
+    status: RunStatus
+    stopped: str | None
+    config_sha256: str
+    prompt_sha256: str
+    parameters_sha256: str
+    versions: dict[str, str]
+    started_at: datetime
+    finished_at: datetime
+    reasons: tuple[str, ...]
+    plan: dict[str, int]
+    rows_planned: int
+    wrote: Tally
+    in_doubt: int
+    torn: list[str]
+    complete: bool
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one call of a flow ended: `run` is None when there was nothing to ask.
+
+    `counts` has the manifest's rows by reason, as planned for `reasons`; `recovered` are the runs that had been killed
+    and whose answers were published first.
+    """
+
+    job: str
+    output: str
+    counts: dict[str, int]
+    reasons: tuple[str, ...]
+    recovered: list[RunFile]
+    run: RunFile | None
+
+
+def new_id(now: datetime) -> str:
+    """A run id: sortable by time, unique without coordination, fit for a file name."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def started_at(run_id: str) -> datetime:
+    """When the run with this id began (UTC, whole seconds)."""
+    return datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def close(plan_: Plan, reports: Iterable[ShardReport], landing: Landing, *, interrupted: bool = False) -> RunFile:
+    """Certify what the run of *plan_* wrote, write its run file, and forget its plan and journals."""
+    store = landing.store
+    told = list(reports)
+    stopped = next((report.stopped for report in told if report.stopped), None)
+    status: RunStatus = "interrupted" if interrupted else "stopped" if stopped else "completed"
+    wrote = _tally(plan_, store)
+    run_file = RunFile(
+        run_id=plan_.run_id,
+        job=plan_.facts.job,
+        model=plan_.facts.model,
+        status=status,
+        stopped=stopped,
+        config_sha256=plan_.config_sha256,
+        prompt_sha256=plan_.facts.prompt_sha256,
+        parameters_sha256=plan_.facts.parameters_sha256,
+        versions={
+            "mediascribe": __version__,
+            "python": platform.python_version(),
+            "prices": landing.prices.version,
+        },
+        started_at=started_at(plan_.run_id),
+        finished_at=datetime.now(UTC),
+        reasons=plan_.reasons,
+        plan=plan_.counts,
+        rows_planned=plan_.rows,
+        in_doubt=sum(report.in_doubt for report in told),
+        torn=[line for report in told for line in report.torn],
+        wrote=wrote,
+        complete=wrote.rows == plan_.rows and not wrote.duplicates,
+    )
+    dataset.write_run(store, plan_.run_id, msgspec.to_builtins(run_file))
+    describe.forget(plan_, store)
+    plan.remove(plan_, store)
+    return run_file
+
+
+def _tally(plan_: Plan, store: Store) -> Tally:
+    """The facts of the parts on disk: counts and sums, whole files verified by their checksums."""
+    by_status: Counter[str] = Counter(dict.fromkeys(STATUSES, 0))
+    tokens: Counter[str] = Counter(dict.fromkeys(TOKEN_COLUMNS, 0))
+    numbers: Counter[str] = Counter()
+    errors: Counter[tuple[Any, ...]] = Counter()
+    examples: dict[tuple[Any, ...], str] = {}
+    parts = [dataset.part_name(shard) for shard in plan_.shards if dataset.has_part(store, shard)]
+    for name in parts:
+        columns = _columns(store, name)
+        numbers["rows"] += len(columns["row_number"])
+        numbers["distinct"] += len(np.unique(columns["row_number"]))
+        by_status.update(columns["status"].tolist())
+        tokens.update({column: int(columns[column].sum()) for column in TOKEN_COLUMNS})
+        priced = ~np.isnan(columns["cost_usd"])
+        numbers["priced"] += int(priced.sum())
+        numbers["nano_usd"] += int(np.rint(columns["cost_usd"][priced] * 1e9).astype(np.int64).sum())
+        billed = (columns["usage_source"] != "missing") | np.isin(columns["status"], _ANSWERED)
+        numbers["unpriced"] += int((~priced & billed).sum())
+        for *cause, example in zip(*(columns[column] for column in _CAUSE), columns["error_message"], strict=True):
+            if cause[1] is not None:
+                errors[tuple(cause)] += 1
+                examples.setdefault(tuple(cause), example)
+    return Tally(
+        rows=numbers["rows"],
+        by_status=dict(by_status),
+        tokens=dict(tokens),
+        cost_usd=numbers["nano_usd"] / 1e9 if numbers["priced"] and not numbers["unpriced"] else None,
+        unpriced_rows=numbers["unpriced"],
+        duplicates=numbers["rows"] - numbers["distinct"],
+        parts=parts,
+        errors=[
+            ErrorGroup(status=cause[0], error_class=cause[1], error_code=cause[2], rows=rows, example=examples[cause])
+            for cause, rows in errors.most_common()
+        ],
+    )
+
+
+def _columns(store: Store, name: str) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """The columns of one part that the tally needs; an unknown cost is NaN."""
+    names = ["row_number", "usage_source", "cost_usd", *_CAUSE, "error_message", *TOKEN_COLUMNS]
+    table = pq.read_table(store.path(name), columns=names, partitioning=None, page_checksum_verification=True)
+    return {column: table[column].to_numpy() for column in names}
