@@ -9,6 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 demo: .venv/.run
 	@$(BIN)/mediascribe run configs/jobs/demo.toml
+	@$(BIN)/mediascribe show data/demo --status ok --limit 3
 	@$(BIN)/mediascribe cost data/demo --by model,media_kind
 
 test: .venv/.dev lint

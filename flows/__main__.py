@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from mediascribe import __version__
-from mediascribe.domain import Reason  # noqa: TC001 - cyclopts reads the annotation
+from mediascribe.domain import Reason, Status  # noqa: TC001 - cyclopts reads the annotations
 from mediascribe.errors import MediascribeError
 
 if TYPE_CHECKING:
@@ -119,6 +119,26 @@ def verify(output: Annotated[str, Parameter(help="The output folder of a job.")]
 
 
 @app.command
+def show(
+    output: Annotated[str, Parameter(help="The output folder of a job.")],
+    *,
+    status: Annotated[Status | None, Parameter(help="Only rows with this status.")] = None,
+    limit: Annotated[int, Parameter(help="How many rows.")] = 5,
+    json: Json = False,
+) -> int:
+    """Show some of the newest results: what was said about which item, or why nothing was."""
+    from mediascribe import dataset  # noqa: PLC0415 - pyarrow takes a moment to import
+    from mediascribe.report.summary import print_rows  # noqa: PLC0415
+
+    rows = dataset.latest(output, limit, status=status)
+    if json:
+        _print_json(rows)
+    else:
+        print_rows(rows, Console())
+    return 0
+
+
+@app.command
 def sandbox(
     *,
     port: Annotated[int, Parameter(help="Port to listen on; 0 takes a free one.")] = 8765,
@@ -127,11 +147,12 @@ def sandbox(
     ] = "127.0.0.1",
     samples: Annotated[Path, Parameter(help="Folder served under /samples/.")] = Path("data/samples"),
     key: Annotated[str, Parameter(help="The bearer token that it accepts.")] = "sk-sandbox",
+    json: Json = False,
 ) -> int:
     """Run the development gateway that the demo and the tests use: real media, real token rules, faults on demand."""
     from mediascribe.sandbox import serve  # noqa: PLC0415 - a server that other commands do not need
 
-    serve(host, port, samples if samples.is_dir() else None, key)
+    serve(host, port, samples if samples.is_dir() else None, key, json=json)
     return 0
 
 
@@ -142,10 +163,10 @@ def main(tokens: list[str] | None = None) -> None:
     try:
         status = app(tokens, exit_on_error=False, print_error=False)
     except (MediascribeError, CycloptsError) as error:
-        _complain(str(error))
+        _say(str(error))
         status = 2
     except KeyboardInterrupt:
-        _complain("interrupted; every answer received is kept: run the same command again to go on")
+        _say("interrupted; every answer received is kept: run the same command again to go on")
         status = 130
     sys.exit(status or 0)
 
@@ -158,7 +179,11 @@ def _flow(job: Path, reasons: tuple[Reason, ...], start: Start, *, json: bool) -
     from mediascribe.report.summary import print_outcome  # noqa: PLC0415 - other commands do without
     from mediascribe.session import check, nothing_to_ask  # noqa: PLC0415
 
-    outcome = nothing_to_ask(check(str(job)), reasons) or asyncio.run(_outcome(start("none" if json else "auto")))
+    outcome = nothing_to_ask(check(str(job)), reasons)
+    if not outcome:
+        if not json and "PREFECT_API_URL" not in os.environ:
+            _say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
+        outcome = asyncio.run(_outcome(start("none" if json else "auto")))
     if json:
         _print_json(msgspec.to_builtins(outcome))
     else:
@@ -182,9 +207,10 @@ def _print_json(value: object) -> None:
     print(msgspec.json.format(msgspec.json.encode(value)).decode())  # noqa: T201 - the command's product
 
 
-def _complain(message: str) -> None:
+def _say(message: str) -> None:
+    """Tell the person at the terminal, beside the command's product."""
     for line in message.splitlines():
-        print(f"mediascribe: {line}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        print(f"mediascribe: {line}", file=sys.stderr)  # noqa: T201 - stderr is for that
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ __all__ = [
     "current",
     "has_part",
     "history",
+    "latest",
     "part_name",
     "parts",
     "parts_schema",
@@ -109,6 +110,31 @@ def current(output: str | Path, columns: Sequence[str] | None = None) -> pa.Tabl
         tables.append(table.filter(pa.array(latest[start : start + len(table)])))
         start += len(table)
     return pa.concat_tables(tables)
+
+
+def latest(output: str | Path, rows: int, *, status: str | None = None) -> list[dict[str, Any]]:
+    """The newest *rows* of `current` that have *status* (None: any), the newest part first; all columns.
+
+    Only as many parts are read as it takes.
+
+    Raises:
+        ConfigError: there are no results at *output*.
+        CorruptError: a part cannot be read.
+    """
+    store = results_at(output)
+    found: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for name in reversed(parts(store)):
+        table = read_part(store, name, parts_schema(store, [name]))
+        for place, (item_id, had) in enumerate(
+            zip(*(table[key].to_pylist() for key in ("item_id", "status")), strict=True)
+        ):
+            if item_id not in seen and status in (None, had):
+                found += table.slice(place, 1).to_pylist()
+            seen.add(item_id)
+            if len(found) == rows:
+                return found
+    return found
 
 
 def verify(output: str | Path) -> Verification:

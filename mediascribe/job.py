@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
 SANDBOX_URL = "sandbox"
 _QUOTED_CHARACTERS = 80
-_MEDIA_DEFAULTS = {"image": ["image_url"], "audio": ["audio_url"], "video": ["video_url"]}
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -58,11 +57,6 @@ class ManifestSection(_Section):
         if not all(isinstance(name, str) for name in value):
             raise ValueError('wants column names, or a table of their types: carry = { price = "float64" }')
         return dict.fromkeys(value, "string")
-
-    @property
-    def media_columns_are_defaults(self) -> bool:
-        """Whether the job leaves the media columns to their usual names, any of which may be missing."""
-        return {"image": self.image, "audio": self.audio, "video": self.video} == _MEDIA_DEFAULTS
 
 
 class GatewaySection(_Section):
@@ -114,6 +108,15 @@ class MediaSection(_Section):
     """How media reach the gateway."""
 
     base_url: str | None = Field(None, description="prefix of relative URLs; `sandbox` serves data/samples")
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_http(cls, value: str | None) -> str | None:
+        if value not in (None, SANDBOX_URL) and not re.match(r"^https?://[^/\s?#@]+(/[^\s?#]*)?$", value):
+            raise ValueError(
+                "is no http(s) URL without user, query and fragment, such as https://cdn.example.com/media"
+            )
+        return value
 
 
 class LimitsSection(_Section):

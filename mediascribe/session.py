@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mediascribe import job, manifest, plan, pricing, prompt, run, store
 from mediascribe.client import Client
-from mediascribe.dataset import RunFacts
+from mediascribe.dataset import RunFacts, schema
 from mediascribe.describe import Describer, Landing, Question, Reach
 from mediascribe.errors import ConfigError
 from mediascribe.limiter import Limiter
@@ -103,6 +103,7 @@ def check(job_path: str) -> Inputs:
         ConfigError: anything that a person can have got wrong; nothing was sent.
     """
     read = job.load(job_path)
+    _check_together(read, job_path)
     asked = prompt.load(read.prompt, job_path=job_path)
     relative_urls = read.media.base_url is not None
     rows = manifest.open_manifest(read.manifest, variables=asked.variables, relative_urls=relative_urls)
@@ -144,6 +145,19 @@ async def session(job_path: str) -> AsyncIterator[Session]:
         async with Client(gateway, key, connections=inputs.job.limits.concurrency) as client:
             limiter = Limiter(inputs.job.limits)
             yield Session(inputs=inputs, client=client, limiter=limiter, prices=prices, media_base_url=media_base_url)
+
+
+def _check_together(read: Job, job_path: str) -> None:
+    """What no section of the job can see alone."""
+    if read.media.base_url == job.SANDBOX_URL != read.gateway.base_url:
+        raise ConfigError(
+            f'{job_path}: `media.base_url` is the sandbox, which runs for `gateway.base_url` = "sandbox" only;'
+            " say where your media are, or leave it out where the manifest has whole URLs"
+        )
+    try:
+        schema(read.manifest.carry)
+    except ConfigError as error:
+        raise ConfigError(f"{job_path}: {error}") from None
 
 
 def _key(gateway: GatewaySection, job_path: str) -> str:

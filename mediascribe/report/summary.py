@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
 from mediascribe.report.progress import clock_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rich.console import Console
 
@@ -44,6 +44,18 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         _print_run(outcome, outcome.run, console)
     for line in _next_steps(outcome):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def print_rows(rows: Iterable[Mapping[str, Any]], console: Console) -> None:
+    """Print result rows for a person: each item with what was said about it, or why nothing was."""
+    empty = True
+    for row in rows:
+        empty = False
+        head = (row["item_id"], row["status"], row["media_kind"] or "no media")
+        console.print(Text("  ".join(map(_printable, head)), style="bold"), soft_wrap=True)
+        console.print(Text(_printable(row["description"] or row["error_message"] or "")), soft_wrap=True)
+    if empty:
+        console.print("no such rows")
 
 
 def _recovered(run: RunFile) -> str:
@@ -90,9 +102,14 @@ def _run_lines(outcome: Outcome, run: RunFile) -> Iterator[tuple[str, str]]:
 
 
 def _short(example: str) -> str:
-    """One line of what may be a page, free of what a terminal would act on."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in example).split())
+    """One line of what may be a page."""
+    line = _printable(example)
     return line if len(line) <= _EXAMPLE_LENGTH else line[: _EXAMPLE_LENGTH - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    """*text* on one line, free of what a terminal would act on."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _tokens(tokens: dict[str, int]) -> str:

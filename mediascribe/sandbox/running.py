@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from dataclasses import dataclass
+from json import dumps
 from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
@@ -140,18 +141,15 @@ class Sandbox:
         return f"http://{host}:{self._port}"
 
 
-def serve(host: str, port: int, samples: Path | None, api_key: str) -> None:
-    """Run a sandbox until Ctrl-C, for `mediascribe sandbox`.
+def serve(host: str, port: int, samples: Path | None, api_key: str, *, json: bool = False) -> None:
+    """Run a sandbox until Ctrl-C, for `mediascribe sandbox`; its first line is for people, or one JSON object.
 
     Raises:
         ConfigError: the address cannot be had.
     """
     sandbox = Sandbox(host=host, port=port, samples=samples, api_key=api_key, quiet=False)
     with sandbox:
-        sys.stdout.write(
-            f"mediascribe sandbox: a development server for tests and demos, at {sandbox.url}, key {api_key}, "
-            f"admin {sandbox.admin_url}, Ctrl-C ends it\n"
-        )
+        sys.stdout.write(_greeting(sandbox, json=json) + "\n")
         sys.stdout.flush()
         if not _is_loopback(host):
             sys.stderr.write(f"warning: {host} may be reached from other machines; nothing here is meant for that\n")
@@ -159,6 +157,16 @@ def serve(host: str, port: int, samples: Path | None, api_key: str) -> None:
             sandbox.wait()
         except KeyboardInterrupt:
             sys.stderr.write("stopped\n")
+
+
+def _greeting(sandbox: Sandbox, *, json: bool) -> str:
+    where = {"url": sandbox.url, "key": sandbox.api_key, "media_url": sandbox.media_url, "admin_url": sandbox.admin_url}
+    if json:
+        return dumps(where)
+    return (
+        f"mediascribe sandbox: a development server for tests and demos, at {sandbox.url}, key {sandbox.api_key}, "
+        f"admin {sandbox.admin_url}, Ctrl-C ends it"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

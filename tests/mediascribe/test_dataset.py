@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mediascribe.columns import SCHEMA
-from mediascribe.dataset import current, history, runs, unknown_column, verify, write_run
+from mediascribe.dataset import current, history, latest, runs, unknown_column, verify, write_run
 from mediascribe.errors import ConfigError, CorruptError
 from mediascribe.part import write_part
 from mediascribe.store import open_store
@@ -208,3 +208,13 @@ class TestRuns:
         store.put_bytes("runs/r.json", content)
         with pytest.raises(CorruptError, match=r"runs/r\.json is no JSON"):
             runs(store.root)
+
+
+def test_the_newest_rows_come_first_and_once(publish, build, tmp_path):
+    """`latest` reads from the newest part on, and shows an item only as it stands now."""
+    publish([build.record("a", 1), build.record("b", 2)], run_id="20261101T000000Z-aaaaaa")
+    publish([build.record("a", 1, outcome=build.failure())], run_id="20261102T000000Z-bbbbbb")
+    found = [(row["item_id"], row["status"]) for row in latest(tmp_path / "out", 5)]
+    assert found == [("a", "failed"), ("b", "ok")]
+    assert [row["item_id"] for row in latest(tmp_path / "out", 5, status="ok")] == ["b"]
+    assert [row["item_id"] for row in latest(tmp_path / "out", 1)] == ["a"]

@@ -82,10 +82,17 @@ def test_carry_as_list_or_table(write):
     assert as_table.manifest.carry == {"price": "float64"}
 
 
-def test_usual_media_columns(write):
-    """The job knows whether its media columns are the usual ones."""
-    assert job.load(write(MINIMAL)).manifest.media_columns_are_defaults
-    assert not job.load(write(within("manifest", 'image = ["photo"]'))).manifest.media_columns_are_defaults
+@pytest.mark.parametrize("url", ["sandbox", "https://cdn.example.com/media", "http://127.0.0.1:9/"])
+def test_media_base_url(write, url):
+    """The prefix of relative URLs is a plain http(s) address, or the sandbox."""
+    assert job.load(write(MINIMAL + f'[media]\nbase_url = "{url}"\n')).media.base_url == url
+
+
+@pytest.mark.parametrize("url", ["cdn.example.com", "s3://bucket/x", "https://u:p@h/x", "https://h/x?sig=1"])
+def test_media_base_url_that_is_none(write, url):
+    """Anything else is refused, with what it should look like."""
+    with pytest.raises(ConfigError, match=r"`media\.base_url` is no http"):
+        job.load(write(MINIMAL + f'[media]\nbase_url = "{url}"\n'))
 
 
 @pytest.mark.parametrize("url", ["sandbox", "http://127.0.0.1:8000/v1", "https://host/gemini/v1beta"])

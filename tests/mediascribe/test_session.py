@@ -67,6 +67,22 @@ def test_a_garbled_key_is_refused_without_being_shown(job_file, monkeypatch, val
     assert value not in str(caught.value)
 
 
+def test_the_sandbox_serves_media_to_itself_only(job_file, monkeypatch):
+    """A real gateway cannot fetch from a sandbox that is not there."""
+    monkeypatch.setenv("MEDIASCRIBE_API_KEY", "sk-1")
+    with pytest.raises(ConfigError, match=r"job\.toml: `media.base_url` is the sandbox"):
+        session.check(job_file(base_url="https://api.mixrouter.com/v1", more='[media]\nbase_url = "sandbox"\n'))
+
+
+def test_a_carried_column_that_collides_is_found_before_anything_is_sent(job_file, tmp_path):
+    """The output's own columns cannot be carried over."""
+    path = job_file()
+    text = (tmp_path / "job.toml").read_text().replace("[gateway]", 'carry = ["model"]\n[gateway]')
+    (tmp_path / "job.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"job\.toml: \[manifest\] carry: `model` collides"):
+        session.check(path)
+
+
 def test_a_plan_with_work_is_not_kept(job_file):
     """Looking ahead leaves no plan behind, so that the run makes its own."""
     inputs = session.check(job_file())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from mediascribe.report.summary import print_outcome
+from mediascribe.report.summary import print_outcome, print_rows
 from mediascribe.run import TOKEN_COLUMNS, ErrorGroup, Outcome, RunFile, Tally
 
 RUN = "20261123T014500Z-3fa9c1"
@@ -168,3 +168,28 @@ def test_a_recovered_run_is_told_first():
         f"recovered 7 answers of run {RUN}, which was interrupted; "
         "2 requests were sent and not answered: they may have been billed"
     )
+
+
+def test_rows_are_shown_one_line_each():
+    """The description, or the error; line breaks and escapes in a model's text cannot act on the terminal."""
+    console = Console(file=io.StringIO(), width=80)
+    rows = [
+        {"item_id": "a", "status": "ok", "media_kind": "image", "description": "A\nred\x1b[31m square. " + "x" * 100},
+        {
+            "item_id": "b",
+            "status": "skipped",
+            "media_kind": None,
+            "description": None,
+            "error_message": "row 2: no media",
+        },
+    ]
+    print_rows(rows, console)
+    shown = console.file.getvalue().splitlines()
+    assert shown == ["a  ok  image", "A red [31m square. " + "x" * 100, "b  skipped  no media", "row 2: no media"]
+
+
+def test_no_rows_to_show():
+    """An empty answer is said."""
+    console = Console(file=io.StringIO(), width=80)
+    print_rows([], console)
+    assert console.file.getvalue() == "no such rows\n"
