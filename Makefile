@@ -13,11 +13,11 @@ demo: .venv/.run
 	@$(BIN)/mediascribe cost data/demo --by model,media_kind
 
 test: .venv/.dev lint
-	$(BIN)/pytest tests/mediascribe -n 2 --cov --cov-branch --cov-report=term --cov-fail-under=95
-	$(BIN)/pytest tests/flows -m "not long"
+	$(BIN)/pytest tests/mediascribe -n 2 --dist worksteal --cov --cov-branch --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest tests/samples tests/flows -m "not long"
 
 test-long: .venv/.dev
-	$(BIN)/pytest tests -m long
+	$(BIN)/pytest tests -m long || test $$? -eq 5
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .

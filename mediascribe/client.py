@@ -40,7 +40,9 @@ class Client:
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60)
         session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
-        self._transport = AiohttpTransport(client=session)
+        # The session's connector has the TLS settings; the transport would load every root certificate for its own.
+        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._transport = AiohttpTransport(verify=unused, client=session)
         agent = f"mediascribe/{__version__}"
         self._headers = httpx.Headers(_HEADERS | {"authorization": f"Bearer {self._key}", "user-agent": agent})
         self._extensions = {"timeout": {"connect": self._gateway.connect_timeout_s}}

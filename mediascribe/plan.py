@@ -47,6 +47,8 @@ _ITEM_FIELDS: Final[list[pa.Field[Any]]] = [
 ]
 _ITEMS: Final = pa.schema(_ITEM_FIELDS)
 
+# Tables beyond this spill to disk; the order is the query's business, so none need be kept.
+_OUT_OF_CORE: Final = {"memory_limit": "1GB", "preserve_insertion_order": "false"}
 # The order of the cases is the order in which reasons win: a failed row is asked because it failed, whatever else.
 _PLAN: Final = """
 create table plan as
@@ -136,17 +138,11 @@ def make(items: Iterable[Item], facts: RunFacts, order: Order, store: Store) -> 
         ConfigError: the manifest cannot be read (from *items*).
     """
     path = folder(store) / f"{facts.run_id}.parquet"
-    scratch = store.work / f"plan-{facts.run_id}.duckdb"
-    try:
-        with duckdb.connect(
-            scratch, config={"temp_directory": str(store.work), "preserve_insertion_order": "false"}
-        ) as db:
-            counts = _compare(db, items, facts, store)
-            rows = sum(counts.get(reason, 0) for reason in order.reasons)
-            shard_rows = order.shard_rows or default_shard_rows(rows)
-            _write(db, path, order.reasons, shard_rows)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with duckdb.connect(config=_OUT_OF_CORE | {"temp_directory": str(store.work / "duckdb")}) as db:
+        counts = _compare(db, items, facts, store)
+        rows = sum(counts.get(reason, 0) for reason in order.reasons)
+        shard_rows = order.shard_rows or default_shard_rows(rows)
+        _write(db, path, order.reasons, shard_rows)
     plan = Plan(
         facts=facts,
         config_sha256=order.config_sha256,

@@ -50,8 +50,10 @@ _DARK, _BRIGHT = 85, 170
 _SILENCE: Final = 1e-5  # RMS of full scale: -100 dBFS
 _HEARD_S: Final = 10
 _WINDOW: Final = 1024
-_NOISE_FLATNESS: Final = 0.2
-_SPEECH_VARIATION: Final = 0.4
+_VOICE_HZ: Final = (200, 4000)
+_NOISE_FLATNESS: Final = 0.1
+_QUIET: Final = 0.1
+_SPEECH_PAUSES: Final = 0.15
 
 
 class UnreadableError(Exception):
@@ -77,7 +79,7 @@ class Sound:
     sample_rate: int
     channels: int
     loudness_dbfs: float | None
-    character: Literal["silence", "a steady tone", "speech-like", "noise"]
+    character: Literal["silence", "tonal", "speech-like", "noise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,21 +180,22 @@ def _sound(container: Any) -> Sound:  # noqa: ANN401 - likewise
         sample_rate=stream.rate,
         channels=stream.channels,
         loudness_dbfs=round(20 * float(np.log10(rms)), 1) if rms > _SILENCE else None,
-        character=_character(heard) if rms > _SILENCE else "silence",
+        character=_character(heard, stream.rate) if rms > _SILENCE else "silence",
     )
 
 
-def _character(heard: np.ndarray[Any, Any]) -> Literal["a steady tone", "speech-like", "noise"]:
-    """By two measures over windows: how flat the spectrum is, and how much the energy varies."""
+def _character(heard: np.ndarray[Any, Any], rate: int) -> Literal["tonal", "speech-like", "noise"]:
+    """By two measures over windows: how flat the spectrum is where voices are, and the share of pauses."""
     whole = heard[: len(heard) // _WINDOW * _WINDOW] if len(heard) >= _WINDOW else np.resize(heard, _WINDOW)
-    windows = whole.reshape(-1, _WINDOW) * np.hanning(_WINDOW)
-    power = (np.abs(np.fft.rfft(windows, axis=1)) ** 2).mean(axis=0) + 1e-12
-    flatness = float(np.exp(np.log(power).mean()) / power.mean())
+    windows = whole.reshape(-1, _WINDOW)
+    levels = np.sqrt((windows**2).mean(axis=1))
+    loud = levels > _QUIET * levels.max()
+    low, high = (int(hertz / rate * _WINDOW) for hertz in _VOICE_HZ)
+    power = np.abs(np.fft.rfft(windows[loud] * np.hanning(_WINDOW), axis=1)[:, low : max(high, low + 2)]) ** 2 + 1e-12
+    flatness = float(np.median(np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)))
     if flatness > _NOISE_FLATNESS:
         return "noise"
-    levels = np.sqrt((windows**2).mean(axis=1))
-    variation = float(levels.std() / levels.mean())
-    return "speech-like" if variation > _SPEECH_VARIATION else "a steady tone"
+    return "speech-like" if 1 - loud.mean() > _SPEECH_PAUSES else "tonal"
 
 
 def _clip(container: Any) -> Clip:  # noqa: ANN401 - likewise

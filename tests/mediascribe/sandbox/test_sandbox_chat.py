@@ -53,7 +53,7 @@ def test_media_together(ask, sandbox, make):
     usage = answer.json()["usage"]
     text = answer.json()["choices"][0]["message"]["content"]
     assert text.count("The ") == 3
-    assert "lasts 7.0 s (16000 Hz, mono) and is a steady tone at a loudness of -9.0 dBFS." in text
+    assert "lasts 7.0 s (16000 Hz, mono) and is tonal at a loudness of -9.0 dBFS." in text
     assert "The video lasts 2.0 s: 16 frames of 64 by 48 pixels at 8 per second, with sound" in text
     assert usage["prompt_tokens_details"]["audio_tokens"] == 175 + 64
     assert usage["prompt_tokens_details"]["image_tokens"] == 0

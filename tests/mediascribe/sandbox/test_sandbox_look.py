@@ -76,12 +76,12 @@ def test_bomb(side):
 
 
 def test_sound(make):
-    """A sine at half of full scale has -9.0 dBFS and is a steady tone; its length is exact."""
+    """A sine at half of full scale has -9.0 dBFS and is tonal; its length is exact."""
     heard = look("audio", make.sound(7.0))
     assert heard.duration_s == Fraction(7)
     assert (heard.sample_rate, heard.channels) == (RATE, 1)
     assert heard.loudness_dbfs == -9.0  # 20 log10(0.5 / sqrt 2) = -9.03
-    assert heard.character == "a steady tone"
+    assert heard.character == "tonal"
 
 
 def test_noise(make):
@@ -112,7 +112,7 @@ def test_long_sound(make):
     """Of a long sound the beginning says what it resembles, all of it how loud it is."""
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(12 * RATE) / RATE)
     heard = look("audio", make.sound(values=np.concatenate((tone, np.zeros(12 * RATE)))))
-    assert heard.character == "a steady tone"
+    assert heard.character == "tonal"
     assert heard.loudness_dbfs == -12.0  # half of the energy: 3.01 less
 
 
