@@ -81,4 +81,4 @@ def test_the_example_job_for_a_real_gateway_is_complete():
     for name, field in Job.model_fields.items():
         section = getattr(field.annotation, "model_fields", None)
         for key in section or [name]:
-            assert key == "file" or re.search(rf"^((# )?{key} = |\[{key}\]$)", text, re.MULTILINE), key
+            assert key == "file" or re.search(rf"^((# )?{key} = |\[{key}\])", text, re.MULTILINE), key
