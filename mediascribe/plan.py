@@ -48,7 +48,10 @@ _ITEM_FIELDS: Final[list[pa.Field[Any]]] = [
 _ITEMS: Final = pa.schema(_ITEM_FIELDS)
 
 # Tables beyond this spill to disk; the order is the query's business, so none need be kept.
-_OUT_OF_CORE: Final = {"memory_limit": "1GB", "preserve_insertion_order": "false"}
+_OUT_OF_CORE: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "memory_limit": "1GB",
+    "preserve_insertion_order": "false",
+}
 # The order of the cases is the order in which reasons win: a failed row is asked because it failed, whatever else.
 _PLAN: Final = """
 create table plan as
