@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
@@ -23,11 +24,14 @@ from mediascribe.redact import redact_text
 from mediascribe.wire import Answer, keep_header
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mediascribe.errors import AttemptError
     from mediascribe.job import GatewaySection
 
 # The gateway retries inside already; LiteLLM's retries would be billed and never seen (reliability notes 0.5).
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json", "x-litellm-num-retries": "0"}
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Client:
@@ -36,6 +40,11 @@ class Client:
     def __init__(self, gateway: GatewaySection, key: str, *, connections: int) -> None:
         """Prepare for *connections* requests in flight; connects when entered."""
         self._gateway, self._key, self._connections = gateway, key, connections
+
+    @property
+    def base_url(self) -> str:
+        """The gateway's address, up to and including /v1."""
+        return self._gateway.base_url
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60)
@@ -51,8 +60,8 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._transport.aclose()
 
-    async def post(self, path: str, body: bytes) -> Answer:
-        """Send *body* to *path* under the base URL; whatever status comes back is an answer.
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
+        """Send *body* to *url* with *headers* of the dialect's own; whatever status comes back is an answer.
 
         Raises:
             TransientError: no connection was made; nothing was sent.
@@ -62,16 +71,16 @@ class Client:
         """
         try:
             async with asyncio.timeout(self._gateway.total_timeout_s):
-                return await self._exchange(path, body)
+                return await self._exchange(url, body, headers)
         except TimeoutError:
             raise InDoubtError(_failure("timeout", f"no answer within {self._gateway.total_timeout_s:g} s")) from None
         except (httpx.HTTPError, aiohttp.ClientError) as error:
             raise _no_answer(error, self._key) from None
 
-    async def _exchange(self, path: str, body: bytes) -> Answer:
+    async def _exchange(self, url: str, body: bytes, own_headers: Mapping[str, str]) -> Answer:
         # Straight to the transport: a whole httpx client would add redirects and cookies, and cost as much again.
-        url = self._gateway.base_url + path
         request = httpx.Request("POST", url, headers=self._headers, content=body, extensions=self._extensions)
+        request.headers.update(own_headers)
         response = await self._transport.handle_async_request(request)
         try:
             headers = {name: value for name, value in response.headers.items() if keep_header(name)}

@@ -68,6 +68,7 @@ _ANSWERED: Final = (
     *_fields(_INT64, *USAGE_COLUMNS, known=True),
     *_fields(_STRING, "usage_source", known=True),
     *_fields(_STRING, "usage_json"),
+    *_fields(pa.list_(_STRING), "flags"),
     *_fields(_INT32, "attempts", known=True),
     *_fields(_INT64, "wasted_tokens", known=True),
     *_fields(_DOUBLE, "cost_usd"),
@@ -186,6 +187,7 @@ def _carried(item: Item, carry: Mapping[str, ColumnType]) -> dict[str, Any]:
 def _answered(outcome: Completion | Failure) -> dict[str, Any]:
     row: dict[str, Any] = {
         "status": outcome.status,
+        "flags": list(outcome.flags),
         "finish_reason": outcome.finish_reason,
         "model_returned": outcome.model_returned,
         "response_id": outcome.response_id,

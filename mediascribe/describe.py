@@ -191,7 +191,9 @@ class Describer:
             log.append(Sent(row=row, key=case.key, at=sent_at))
             case.sent(sent_at)
             try:
-                answer = await self._client.post(self._dialect.path, body)
+                answer = await self._client.post(
+                    self._dialect.url(self._client.base_url, case.request), body, self._dialect.headers
+                )
             except AttemptError as error:
                 _journal_unanswered(case, error, log)
                 raise

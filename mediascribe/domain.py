@@ -24,6 +24,8 @@ MEDIA_KINDS: Final[tuple[MediaKind, ...]] = ("image", "audio", "video")
 Status = Literal["ok", "truncated", "refused", "failed", "skipped"]
 STATUSES: Final[tuple[Status, ...]] = ("ok", "truncated", "refused", "failed", "skipped")
 
+CompletionStatus = Literal["ok", "truncated", "refused"]
+
 Reason = Literal["new", "failed", "stale_prompt", "stale_model", "stale_parameters", "media_changed"]
 REASONS: Final[tuple[Reason, ...]] = (
     "new",
@@ -35,6 +37,17 @@ REASONS: Final[tuple[Reason, ...]] = (
 )
 
 UsageSource = Literal["reported", "derived", "estimated", "missing"]
+
+Thinking = Literal["off", "on", "low", "medium", "high"]
+THINKING: Final[tuple[Thinking, ...]] = ("off", "on", "low", "medium", "high")
+
+Flag = Literal[
+    "media_ignored",  # media were sent, and no media tokens were billed
+    "gateway_estimate",  # round numbers that the gateway puts where the model reported nothing
+    "zero_usage",  # a usage of zeros
+    "no_usage",  # no usage at all
+    "usage_inconsistent",  # parts larger than their total
+]
 
 ErrorClass = Literal[
     "row",  # the manifest row cannot be asked
@@ -101,6 +114,7 @@ class Failure:
     code: str | None = None
     http_status: int | None = None
     usage: Usage = NO_USAGE
+    flags: tuple[Flag, ...] = ()
     finish_reason: str | None = None
     model_returned: str | None = None
     response_id: str | None = None
@@ -116,9 +130,10 @@ class Failure:
 class Completion:
     """What the gateway answered: text to keep, why it ended, and what it cost."""
 
-    status: Literal["ok", "truncated", "refused"]
+    status: CompletionStatus
     text: str
     usage: Usage
+    flags: tuple[Flag, ...] = ()
     finish_reason: str | None = None
     reasoning: str | None = None
     model_returned: str | None = None
@@ -147,7 +162,10 @@ class Item:
 class Request:
     """Everything that determines one answer, and nothing else.
 
-    `media` holds the URLs that are sent; `identity` names them across runs: the manifest's own words.
+    `media` holds the URLs that are sent; `identity` names them across runs: the manifest's own words. `parameters` are
+    in the words of chat completions (`max_tokens`, `temperature`, ...); a dialect with other words translates the
+    common ones and passes the rest on. `schema` is a JSON Schema that the answer is to follow. Whether the answer is
+    streamed changes nothing about it, and is no part of the key.
     """
 
     model: str
@@ -157,6 +175,9 @@ class Request:
     identity: tuple[Media, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     system: str | None = None
+    thinking: Thinking | None = None
+    schema: Mapping[str, Any] | None = None
+    stream: bool = False
 
     @property
     def key(self) -> str:
@@ -168,6 +189,8 @@ class Request:
             self.prompt,
             [(media.kind, canonical_url(media.url)) for media in self.identity],
             self.parameters,
+            self.thinking,
+            self.schema,
         )
         return digest(asked)[:32]
 

@@ -6,16 +6,18 @@ table of token fields (`usage`), one table of faults (`faults`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from mediascribe.wire import chat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mediascribe.domain import Completion, Request
+    from mediascribe.domain import Completion, MediaKind, Request
+
+Carriage = Literal["url", "inline"]
 
 ANSWER_HEADERS: Final = frozenset(
     {
@@ -46,14 +48,18 @@ class Answer:
 class Dialect:
     """One wire format.
 
-    `path` is appended to the gateway's base URL. `decode` raises an `AttemptError` where there is no answer to keep,
-    and never anything else; it wants the request because some gateways report tokens that only make sense beside it.
+    `url` gives the address for a base URL (which ends in /v1) and a request; `headers` go with every request. `carries`
+    says how each kind of media can travel: by `url`, or `inline` as a data URL; a kind that is missing cannot. `decode`
+    raises an `AttemptError` where there is no answer to keep, and never anything else; it wants the request because
+    some gateways report tokens that only make sense beside it.
     """
 
     name: str
-    path: str
+    url: Callable[[str, Request], str]
+    carries: Mapping[MediaKind, frozenset[Carriage]]
     encode: Callable[[Request], bytes]
     decode: Callable[[Answer, Request], Completion]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def keep_header(name: str) -> bool:
@@ -62,6 +68,15 @@ def keep_header(name: str) -> bool:
     return name in ANSWER_HEADERS or name.startswith(ANSWER_HEADER_PREFIXES)
 
 
+EITHER: Final[frozenset[Carriage]] = frozenset({"url", "inline"})
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
-    {"chat": Dialect(name="chat", path="/chat/completions", encode=chat.encode, decode=chat.decode)}
+    {
+        "chat": Dialect(
+            name="chat",
+            url=chat.url,
+            carries=MappingProxyType({"image": EITHER, "audio": EITHER, "video": EITHER}),
+            encode=chat.encode,
+            decode=chat.decode,
+        )
+    }
 )

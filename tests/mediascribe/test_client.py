@@ -69,7 +69,7 @@ async def test_an_answer_comes_back_as_it_is():
         headers=["X-Oneapi-Request-Id: r1", "Content-Type: application/json", "Server: x", "Set-Cookie: a=b"]
     )
     async with gateway(reply) as (client, seen):
-        answer = await client.post("/chat/completions", b'{"model": "m"}')
+        answer = await client.post(client.base_url + "/chat/completions", b'{"model": "m"}')
     assert (answer.status, answer.body) == (200, b'{"ok": true}')
     assert answer.headers == {"x-oneapi-request-id": "r1", "content-type": "application/json"}
     assert seen[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
@@ -79,8 +79,8 @@ async def test_an_answer_comes_back_as_it_is():
 async def test_the_key_travels_in_one_header_only():
     """The bearer token is sent, once, and cookies are not kept between requests."""
     async with gateway(response(headers=["Set-Cookie: a=b; Path=/"])) as (client, seen):
-        await client.post("/x", b"{}")
-        await client.post("/x", b"{}")
+        await client.post(client.base_url + "/x", b"{}")
+        await client.post(client.base_url + "/x", b"{}")
     assert seen[1].count(KEY.encode()) == 1
     assert f"authorization: Bearer {KEY}".lower().encode() in seen[1].lower()
     assert b"cookie" not in seen[1].lower()
@@ -89,7 +89,7 @@ async def test_the_key_travels_in_one_header_only():
 async def test_the_gateway_is_told_not_to_retry_inside():
     """Retries behind our back would be billed and never seen."""
     async with gateway(response()) as (client, seen):
-        await client.post("/x", b"{}")
+        await client.post(client.base_url + "/x", b"{}")
     assert b"x-litellm-num-retries: 0" in seen[0].lower()
 
 
@@ -97,7 +97,7 @@ async def test_the_gateway_is_told_not_to_retry_inside():
 async def test_every_status_is_an_answer(status):
     """The client judges nothing and follows no redirect."""
     async with gateway(response(status=status, headers=["Location: http://127.0.0.1:1/v1"])) as (client, seen):
-        answer = await client.post("/x", b"{}")
+        answer = await client.post(client.base_url + "/x", b"{}")
     assert answer.status == int(status[:3])
     assert len(seen) == 1
 
@@ -106,7 +106,7 @@ async def test_a_compressed_answer_is_unpacked():
     """Some gateways compress whatever the client says."""
     packed = gzip.compress(b'{"packed": 1}')
     async with gateway(response(packed, headers=["Content-Encoding: gzip"])) as (client, _):
-        answer = await client.post("/x", b"{}")
+        answer = await client.post(client.base_url + "/x", b"{}")
     assert answer.body == b'{"packed": 1}'
 
 
@@ -117,7 +117,7 @@ async def test_a_connection_that_was_never_made_costs_nothing():
         port = closed.getsockname()[1]
         async with Client(GatewaySection(base_url=f"http://127.0.0.1:{port}/v1"), KEY, connections=1) as client:
             with pytest.raises(TransientError) as caught:
-                await client.post("/x", b"{}")
+                await client.post(client.base_url + "/x", b"{}")
     assert not isinstance(caught.value, InDoubtError)
     assert caught.value.failure.error_class == "network"
 
@@ -137,7 +137,7 @@ async def test_a_request_that_arrived_is_in_doubt(reply, error_class):
     """Whatever comes back in pieces may have been billed."""
     async with gateway(reply) as (client, seen):
         with pytest.raises(InDoubtError) as caught:
-            await client.post("/x", b"{}")
+            await client.post(client.base_url + "/x", b"{}")
     assert len(seen) == 1
     assert caught.value.failure.error_class == error_class
 
@@ -146,7 +146,7 @@ async def test_silence_ends_at_the_total_timeout():
     """A gateway that never answers is given up on, in doubt."""
     async with gateway(b"", hold=asyncio.Event(), total_timeout_s=0.05) as (client, _):
         with pytest.raises(InDoubtError, match=r"no answer within 0\.05 s") as caught:
-            await client.post("/x", b"{}")
+            await client.post(client.base_url + "/x", b"{}")
     assert caught.value.failure.error_class == "timeout"
 
 
@@ -154,7 +154,7 @@ async def test_an_answer_without_end_is_cut_off():
     """No more is read than the job allows, and the row is not asked again."""
     async with gateway(response(b"x" * 5000), max_answer_bytes=1024) as (client, _):
         with pytest.raises(PermanentError, match="longer than 1,024 bytes") as caught:
-            await client.post("/x", b"{}")
+            await client.post(client.base_url + "/x", b"{}")
     assert caught.value.failure.error_class == "oversize"
 
 
@@ -162,7 +162,7 @@ async def test_a_certificate_that_nobody_vouches_for_stops_the_run(tmp_path):
     """Every row would meet it."""
     async with gateway(response(), tls=self_signed(tmp_path)) as (client, seen):
         with pytest.raises(StopRunError, match="certificate is not trusted"):
-            await client.post("/x", b"{}")
+            await client.post(client.base_url + "/x", b"{}")
     assert seen == []
 
 

@@ -20,7 +20,7 @@ status description answer_json reasoning finish_reason model_returned response_i
 error_class error_code http_status error_message
 prompt_tokens completion_tokens total_tokens cached_tokens cache_write_tokens prompt_text_tokens prompt_image_tokens
 prompt_audio_tokens prompt_video_tokens completion_text_tokens completion_audio_tokens reasoning_tokens
-usage_source usage_json attempts wasted_tokens
+usage_source usage_json flags attempts wasted_tokens
 cost_usd price_version
 media_bytes media_sha256 media_seconds media_width media_height
 requested_at completed_at latency_s
@@ -124,6 +124,7 @@ class TestRows:
             "total_tokens": 283,
             "usage_source": "reported",
             "usage_json": "{}",
+            "flags": [],
             "attempts": 2,
             "wasted_tokens": 9,
             "cost_usd": 0.0003368,

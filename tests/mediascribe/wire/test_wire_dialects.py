@@ -6,9 +6,9 @@ from mediascribe.wire import DIALECTS, keep_header
 
 
 def test_every_dialect_is_listed_under_its_name():
-    """A job names a dialect by its key, and its path follows the base URL."""
-    assert {name: dialect.name for name, dialect in DIALECTS.items()} == {"chat": "chat"}
-    assert DIALECTS["chat"].path == "/chat/completions"
+    """A job names a dialect by its key."""
+    assert all(name == dialect.name for name, dialect in DIALECTS.items())
+    assert "chat" in DIALECTS
 
 
 @pytest.mark.parametrize(
