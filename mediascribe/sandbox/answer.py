@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import time
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mediascribe.sandbox import tokens as weigh
 from mediascribe.sandbox.look import Facts, Picture, Sound
+from mediascribe.sandbox.schema import filled, known
 from mediascribe.sandbox.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One completed answer, before it becomes JSON."""
+    """One completed answer, before it is written in a dialect.
+
+    `finish_reason` is `stop`, `length`, or None for one that broke off.
+    """
 
     request_id: str
     model: ServedModel
     question: Question
     text: str
     reasoning: str
-    finish_reason: str
+    finish_reason: str | None
     tokens: Tokens
 
     def shortened(self, tokens: int) -> Answer:
@@ -37,24 +41,14 @@ class Answer:
         counts = dataclasses.replace(self.tokens, completion=tokens, reasoning=weigh.of_text(reasoning))
         return dataclasses.replace(self, text=text, reasoning=reasoning, finish_reason="length", tokens=counts)
 
-    def body(self) -> dict[str, Any]:
-        """It as the gateway sends it."""
-        message = {"role": "assistant", "content": self.text}
-        if self.reasoning:
-            message["reasoning_content"] = self.reasoning
-        return {
-            "id": f"chatcmpl-{self.request_id}",
-            "model": self.model.name,
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}],
-            "usage": self.model.usage(self.tokens),
-        }
 
-
-def answer(request_id: str, model: ServedModel, question: Question, facts: Sequence[Facts]) -> Answer:
-    """The answer of *model* to *question*, whose media turned out to be *facts*."""
+def answer(
+    request_id: str, model: ServedModel, question: Question, facts: Sequence[Facts], *, endpoint: str = "openai"
+) -> Answer:
+    """The answer of *model* to *question*, whose media turned out to be *facts*, asked for at *endpoint*."""
     text = " ".join(map(sentence, facts)) if facts else _without_media(question)
+    if question.schema is not None and model.keeps_schema(endpoint):
+        text = json.dumps(filled(question.schema, known(text, facts)), ensure_ascii=False)
     reasoning = _reasoning(facts) if question.thinks else ""
     thought = weigh.of_text(reasoning)
     asked = prompt_tokens(model, question, facts)

@@ -3,7 +3,8 @@
 In Python it is a value; to the admin API it is a JSON object with the same members; and a request may spell it behind
 the model's name, `gemini-2.0-flash+slow=0.2+rpm=600+fault=http_500:0.3`, with these words:
 
-    slow=SECONDS  jitter=SECONDS  rpm=NUMBER  tpm=NUMBER  seed=NUMBER  pause=SECONDS  empty429  retryafter
+    slow=SECONDS  jitter=SECONDS  rpm=NUMBER  tpm=NUMBER  seed=NUMBER  pause=SECONDS  chunk=SECONDS
+    empty429  retryafter
     fault=NAME[:RATE[:TIMES[:SKIP]]]     as often as wanted, in order
 
 A spelled behaviour stands alone: nothing that was set for the model or for all models is added to it, and its limits
@@ -49,7 +50,8 @@ class Behaviour:
     """How requests fare: wait `latency_s` and up to `jitter_s` more, keep to limits, meet the first fault drawn.
 
     Draws come from `seed` and the request's number in the ledger. `empty_429` and `retry_after` say how a limit
-    refuses; the gateway sends no Retry-After. `byte_pause_s` is the pace of the fault `slow_body`.
+    refuses; the gateway sends no Retry-After. `chunk_pause_s` is the pace of streams, `byte_pause_s` that of the fault
+    `slow_body`.
     """
 
     latency_s: float = 0.0
@@ -61,10 +63,11 @@ class Behaviour:
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     byte_pause_s: float = 0.005
+    chunk_pause_s: float = 0.0
 
     def __post_init__(self) -> None:
         _check_types(self)
-        for name in ("latency_s", "jitter_s", "byte_pause_s"):
+        for name in ("latency_s", "jitter_s", "byte_pause_s", "chunk_pause_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"behaviour: {name} is {getattr(self, name)}, and must be 0 or more")
         for name in ("requests_per_minute", "tokens_per_minute"):
@@ -123,6 +126,7 @@ _WORDS: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "tpm": ("tokens_per_minute", float),
     "seed": ("seed", int),
     "pause": ("byte_pause_s", float),
+    "chunk": ("chunk_pause_s", float),
     "empty429": ("empty_429", _yes),
     "retryafter": ("retry_after", _yes),
 }

@@ -1,196 +1,200 @@
-"""Chat: one completion request from the connection to the connection, with every step written into the ledger.
-
-The order is the gateway's: key, body, model, requests of the minute, then (or a fault instead of) the media, the
-answer, the tokens of the minute. From then on the request is billed, whatever becomes of the answer on its way, also
-when the client has left: a request that timed out costs its full price (gateway notes 5.22).
-"""
+"""Chat: OpenAI's chat completions, with the gateway's parts for sound and video (gateway notes 3.1)."""
 
 from __future__ import annotations
 
-import asyncio
-import hmac
-import sys
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-from aiohttp import web
-
-from mediascribe.sandbox import replies
-from mediascribe.sandbox.answer import Answer, answer
-from mediascribe.sandbox.desk import Desk
-from mediascribe.sandbox.faults import FAULTS, Altered, Delivered, Delivery
-from mediascribe.sandbox.fetch import load
-from mediascribe.sandbox.ledger import prompt_sha256
-from mediascribe.sandbox.look import UnreadableError
-from mediascribe.sandbox.question import parsed, question
-from mediascribe.sandbox.refusals import REFUSALS, Refusal, RefusedError, refused
-from mediascribe.sandbox.replies import Reply
+from mediascribe.sandbox.dialect import Body, Change, Dialect, Spoilt, renamed, replaced, without, zeroed
+from mediascribe.sandbox.question import (
+    ANY_OBJECT,
+    Part,
+    Question,
+    contents,
+    left_over,
+    limit,
+    members_of,
+    required_list,
+    texts_in,
+)
+from mediascribe.sandbox.refusals import refused
+from mediascribe.sandbox.streams import DONE, Event, slices
 
 if TYPE_CHECKING:
-    from mediascribe.sandbox.conduct import Conduct
-    from mediascribe.sandbox.ledger import Entry, Line
-    from mediascribe.sandbox.look import Facts
-    from mediascribe.sandbox.models import ServedModel
-    from mediascribe.sandbox.question import Question
+    from collections.abc import Callable, Iterator, Mapping
 
-DESK: Final = web.AppKey("desk", Desk)
-SESSION: Final = web.AppKey("session", aiohttp.ClientSession)
-REQUEST_ID: Final = web.RequestKey("request_id", str)
-MAX_BODY_BYTES: Final = 64 * 2**20
-_KEYS_REFUSED: Final = {
-    "sk-expired": "expired",
-    "sk-disabled": "disabled",
-    "sk-used-up": "used_up",
-    "sk-empty": "balance_empty",
+    from mediascribe.sandbox.answer import Answer
+
+_MEDIA_PARTS: Final = {"image_url": "image", "audio_url": "audio", "video_url": "video"}
+_IMAGES_IN_A_MESSAGE: Final = 16  # gateway notes 2.3
+_EFFORTS: Final = frozenset({"low", "medium", "high", "xhigh"})
+
+
+def question(body: Mapping[str, Any]) -> Question:
+    """What *body* asks.
+
+    Raises:
+        RefusedError: no messages, a member of the wrong type, too many images.
+    """
+    messages = required_list(body, "messages")
+    most = limit(body, "max_tokens", "max_completion_tokens")
+    texts: list[str] = []
+    parts: list[Part] = []
+    for content in contents(messages):
+        texts += texts_in(content, lambda part: part.get("type") == "text")
+        media = [part for one in content for part in _media(one)]
+        if sum(part.kind == "image" for part in media) > _IMAGES_IN_A_MESSAGE:
+            raise refused("media_failed", why=f"too many images in the message, max allowed is {_IMAGES_IN_A_MESSAGE}")
+        parts += media
+    return Question(
+        texts=tuple(texts),
+        parts=tuple(parts),
+        parameters=left_over(body, "messages"),
+        max_tokens=most,
+        thinks=_thinks(body),
+        schema=_schema(members_of(body, "response_format")),
+        stream=bool(body.get("stream")),
+        tells_usage=members_of(body, "stream_options").get("include_usage") is not False,
+    )
+
+
+def _thinks(body: Mapping[str, Any]) -> bool:
+    enabled = members_of(body, "thinking").get("type") == "enabled"
+    return enabled or body.get("enable_thinking") is True or body.get("reasoning_effort") in _EFFORTS
+
+
+def _schema(wish: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if wish.get("type") == "json_schema":
+        return members_of(members_of(wish, "json_schema"), "schema")
+    return ANY_OBJECT if wish.get("type") == "json_object" else None
+
+
+def _media(part: object) -> Iterator[Part]:
+    """The medium in *part*; a part of another type is dropped without a word, as the gateway does (notes 0.2)."""
+    if not isinstance(part, dict):
+        return
+    kind = part.get("type")
+    inner = part.get(kind) if isinstance(kind, str) else None
+    if kind == "input_audio" and isinstance(inner, dict):
+        sound = (inner.get("data"), inner.get("format"))
+        if all(isinstance(one, str) for one in sound):
+            yield Part(kind="audio", url=f"data:audio/{sound[1]};base64,{sound[0]}")
+    elif isinstance(kind, str) and kind in _MEDIA_PARTS:
+        url = inner.get("url") if isinstance(inner, dict) else inner
+        if isinstance(url, str) and url:
+            low = isinstance(inner, dict) and inner.get("detail") == "low"
+            yield Part(kind=_MEDIA_PARTS[kind], url=url, low=low)
+
+
+def body(answer: Answer) -> Body:
+    """*answer* as the gateway sends it; the usage is in the shape of the model's family."""
+    message = {"role": "assistant", "content": answer.text}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
+    choice: Body = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
+    if answer.finish_reason is None:
+        del choice["finish_reason"]
+    made: Body = {
+        "id": f"chatcmpl-{answer.request_id}",
+        "model": answer.model.name,
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "choices": [choice],
+        "usage": answer.model.usage(answer.tokens),
+    }
+    if answer.question.stream and answer.model.is_gemini:  # gateway notes 2.4: overwritten in streams
+        made["usage"]["prompt_tokens_details"]["text_tokens"] = answer.tokens.prompt
+    if answer.question.stream and not answer.question.tells_usage:
+        del made["usage"]
+    return made
+
+
+def events(body: Body) -> list[Event]:
+    """The chunks that add up to *body*: role, reasoning, text, finish; the usage with empty choices; `[DONE]`."""
+    head = {"id": body["id"], "object": "chat.completion.chunk", "created": body["created"], "model": body["model"]}
+
+    def chunk(delta: Body, reason: str | None = None, *, is_text: bool = False) -> Event:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return Event(value={**head, "system_fingerprint": None, "choices": [choice]}, is_text=is_text)
+
+    made = [event for choice in body.get("choices") or [] for event in _choice(choice, chunk)]
+    if "usage" in body:
+        made.append(Event(value={**head, "system_fingerprint": "", "choices": [], "usage": body["usage"]}))
+    return [*made, Event(value=DONE, is_end=True)]
+
+
+def _choice(choice: Body, chunk: Callable[..., Event]) -> Iterator[Event]:
+    message = choice.get("message", {})
+    content = message.get("content")
+    yield chunk({"role": "assistant", "content": "" if isinstance(content, str) else None})
+    for text in slices(message.get("reasoning_content")):
+        yield chunk({"reasoning_content": text})
+    for text in slices(content):
+        yield chunk({"content": text}, is_text=True)
+    if isinstance(content, list):
+        yield chunk({"content": content}, is_text=True)
+    if "refusal" in message:
+        yield chunk({"refusal": message["refusal"]})
+    if "finish_reason" in choice:
+        yield chunk({}, choice["finish_reason"])
+
+
+def _message(**changes: object) -> Change:
+    """Members of the message replaced."""
+
+    def change(body: Body) -> Body:
+        body["choices"][0]["message"].update(changes)
+        return body
+
+    return change
+
+
+def _finish(reason: str, **changes: object) -> Change:
+    """Another finish reason, and members of the message replaced."""
+    return lambda body: _message(**changes)(replaced("choices", 0, "finish_reason", value=reason)(body))
+
+
+def _rewritten(write: Callable[[str], dict[str, object]]) -> Change:
+    """The message rebuilt around its own text."""
+    return lambda body: _message(**write(body["choices"][0]["message"]["content"]))(body)
+
+
+_SPOILT: Final[Spoilt] = {
+    "prompt_blocked_200": replaced("choices", value=[]),
+    "empty_content": _message(content=""),
+    "null_content": _message(content=None),
+    "no_content": without("choices", 0, "message", "content"),
+    "no_message": without("choices", 0, "message"),
+    "no_choices": without("choices"),
+    "content_array": _rewritten(lambda text: {"content": [{"type": "text", "text": text}]}),
+    "reasoning_only": _rewritten(lambda text: {"content": "", "reasoning_content": text}),
+    "think_tags": _rewritten(lambda text: {"content": f"<think>Let me look at it.</think>\n\n{text}"}),
+    "no_finish_reason": without("choices", 0, "finish_reason"),
+    "empty_finish_reason": _finish(""),
+    "vendor_finish_reason": _finish("network_error"),
+    "content_filter": _finish("content_filter", content=""),
+    "refusal": _finish("stop", content=None, refusal="I cannot help with describing this."),
+    "no_usage": lambda body: {name: value for name, value in body.items() if name != "usage"},
+    "zero_usage": lambda body: zeroed("usage")(body) if "usage" in body else body,
+    "renamed_model": renamed("model"),
 }
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """What to send, and how."""
-
-    reply: Reply
-    how: Delivery = replies.whole
-    pause_s: float = 0.0
-
-
-async def complete(request: web.Request) -> web.StreamResponse:
-    """Answer `POST /v1/chat/completions`."""
-    desk = request.app[DESK]
-    line = desk.ledger.open(request[REQUEST_ID])
-    with desk.occupied():
-        try:
-            outcome = await _outcome(request, line)
-        except RefusedError as refusal:
-            outcome = _Outcome(reply=refusal.reply(request[REQUEST_ID]))
-        sent = await outcome.how(request, outcome.reply, outcome.pause_s)
-        line.note(status=sent.status, finished=sent.finished)
-    if not desk.quiet:
-        sys.stderr.write(_told(line.entry))
-    return sent.response
-
-
-def authorise(request: web.Request) -> None:
-    """Check the bearer token, whose prefix `sk-` may be missing.
-
-    Raises:
-        RefusedError: 401 or 403.
-    """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        raise refused("no_token")
-    token = "sk-" + token.removeprefix("sk-")
-    if token in _KEYS_REFUSED:
-        raise refused(_KEYS_REFUSED[token])
-    key = "sk-" + request.app[DESK].api_key.removeprefix("sk-")
-    if not hmac.compare_digest(token.encode(), key.encode()):
-        raise refused("unknown_token")
-
-
-async def _outcome(request: web.Request, line: Line) -> _Outcome:
-    """What becomes of the request.
-
-    Raises:
-        RefusedError: it is refused.
-    """
-    desk = request.app[DESK]
-    authorise(request)
-    body = parsed(await _body(request))
-    line.note(model=body["model"].partition("+")[0])
-    model, conduct = desk.served(body["model"]), desk.conduct(body["model"])
-    conduct.admit_request()
-    number = line.entry.number
-    fault = conduct.fault(number)
-    fate = FAULTS[fault] if fault else Altered()
-    if isinstance(fate, Refusal | Reply) or (isinstance(fate, Delivered) and not fate.handled):
-        line.note(fault=fault)
-        return await _instead(fate, conduct, line)
-    asked = question(body)
-    line.note(
-        media=tuple(part.seen for part in asked.parts),
-        prompt_sha256=prompt_sha256(asked.texts),
-        parameters=asked.parameters,
-    )
-    made = answer(line.entry.request_id, model, asked, await _facts(request, model, asked))
-    conduct.admit_tokens(made.tokens.total)
-    await asyncio.sleep(conduct.latency_s(number))
-    line.note(fault=fault)
-    return _answered(made, fate, conduct, line)
-
-
-async def _body(request: web.Request) -> bytes:
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise refused("too_large")
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise refused("too_large") from None
-    except (web.RequestPayloadError, ConnectionError):
-        raise refused("bad_request", why="the body cannot be read") from None
-
-
-async def _instead(fate: Refusal | Reply | Delivered, conduct: Conduct, line: Line) -> _Outcome:
-    """What an unbilled fault sends in place of an answer."""
-    if isinstance(fate, Delivered):
-        return _Outcome(reply=Reply(body=b""), how=fate.how)
-    await asyncio.sleep(conduct.latency_s(line.entry.number))
-    if isinstance(fate, Reply):
-        return _Outcome(reply=fate)
-    raise RefusedError(fate.filled(model=line.entry.model or ""))
-
-
-def _answered(made: Answer, fate: Altered | Delivered, conduct: Conduct, line: Line) -> _Outcome:
-    """The answer on its way, billed."""
-    how, altered = (fate.how, Altered()) if isinstance(fate, Delivered) else (replies.whole, fate)
-    made = altered.answer(made) if altered.answer else made
-    line.note(**_bill(made))
-    return _Outcome(reply=altered.made(made), how=how, pause_s=conduct.behaviour.byte_pause_s)
-
-
-def _bill(made: Answer) -> dict[str, Any]:
-    tokens = made.tokens
-    return {
-        "billed": True,
-        "prompt_tokens": tokens.prompt,
-        "text_tokens": tokens.text,
-        "image_tokens": tokens.image,
-        "audio_tokens": tokens.audio,
-        "video_tokens": tokens.video,
-        "completion_tokens": tokens.completion,
-        "reasoning_tokens": tokens.reasoning,
-        "nano_usd": made.model.charge(tokens),
-    }
-
-
-async def _facts(request: web.Request, model: ServedModel, asked: Question) -> list[Facts]:
-    """What the media of *asked* hold, in order.
-
-    Raises:
-        RefusedError: one cannot be had or read, or the model does not take its kind.
-    """
-    facts = []
-    for part in asked.parts:
-        loaded = await load(request.app[SESSION], part, is_gemini=model.is_gemini)
-        if loaded.kind not in model.takes:
-            raise RefusedError(
-                Refusal(
-                    status=400,
-                    message=f"Invalid content: this model does not take {loaded.kind} input.",
-                    type="invalid_request_error",
-                    code="invalid_value",
-                    relayed=True,
-                )
-            )
-        try:
-            facts.append(await request.app[DESK].look(loaded))
-        except UnreadableError as error:
-            raise RefusedError(REFUSALS["media_failed"].filled(why=str(error))) from None
-    return facts
-
-
-def _told(entry: Entry) -> str:
-    fault = f" fault {entry.fault}" if entry.fault else ""
-    tokens = f"{entry.prompt_tokens}+{entry.completion_tokens} tokens"
-    return f"{entry.number} {entry.status or 'cut'} {entry.model or '-'}{fault} {tokens}\n"
+DIALECT: Final = Dialect(
+    name="chat",
+    endpoint="openai",
+    question=question,
+    body=body,
+    events=events,
+    spoilt=_SPOILT,
+    broken=Event(
+        value={
+            "error": {
+                "message": "The upstream is overloaded, try again later",
+                "type": "overloaded_error",
+                "param": "",
+                "code": "overloaded_error",
+            }
+        }
+    ),
+    rebuilds_streams=True,
+)

@@ -55,10 +55,12 @@ class Conduct:
                 empty=self.behaviour.empty_429,
             )
 
-    def fault(self, number: int) -> str | None:
-        """The name of the fault that request *number* meets: the first of the list whose draw says so."""
+    def fault(self, number: int, makes_sense: Callable[[str], bool] = bool) -> str | None:
+        """The name of the fault that request *number* meets: the first that *makes_sense* and whose draw says so."""
         self._seen += 1
         for place, fault in enumerate(self.behaviour.faults):
+            if not makes_sense(fault.name):
+                continue
             used_up = fault.times is not None and self._played[place] >= fault.times
             if self._seen > fault.skip and not used_up and self._draw(number, place) < fault.rate:
                 self._played[place] += 1

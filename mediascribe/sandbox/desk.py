@@ -89,15 +89,15 @@ class Desk:
                 raise refused("bad_request", why=str(error)) from None
         return self._spelled[asked]
 
-    def served(self, asked: str) -> ServedModel:
-        """The model behind the name *asked*.
+    def served(self, asked: str, endpoint: str) -> ServedModel:
+        """The model behind the name *asked*, for questions at *endpoint*.
 
         Raises:
-            RefusedError: 503, it is not served; 500, it has no price.
+            RefusedError: 503, it is not served, or not there; 500, it has no price.
         """
         name = asked.partition("+")[0]
         model = MODELS.get(name)
-        if model is None:
+        if model is None or (endpoint not in model.endpoints and model.missing == "model_not_found"):
             raise refused("model_not_found", model=name)
         if model.rates is None:
             raise refused("price_error", model=name)

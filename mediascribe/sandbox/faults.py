@@ -1,51 +1,66 @@
 """Faults: every way in which the sandbox can misbehave on order (gateway notes 2.5 and 5), in one table.
 
-`FAULTS` maps a name to what happens. A `Refusal` or a `Reply` stands in for the answer, and nothing is billed; an
-`Altered` answer was made, billed, and then spoilt; a `Delivered` one has trouble with the connection. Whether the
-request is billed is part of each row (`bills`).
+`FAULTS` maps a name to what happens. A `Refusal`, a `Reply` or a `Bare` error stands in for the answer, and nothing is
+billed; an `Altered` answer was made, billed, and then spoilt; a `Delivered` one has trouble with the connection.
+Whether the request is billed is part of each row (`bills`).
+
+A fault that makes no sense in a dialect is not played there (`makes_sense`): `ONLY` says where those make sense that do
+not everywhere, `Dialect.spoilt` does so for those that are made in the answer's JSON, and what begins with `stream_`
+happens to streams only.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import gzip
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mediascribe.errors import ConfigError
-from mediascribe.sandbox import replies
+from mediascribe.sandbox import replies, spoiling, streams
 from mediascribe.sandbox.refusals import REFUSALS, Refusal
-from mediascribe.sandbox.replies import Reply, Sent, json_reply, to_bytes
+from mediascribe.sandbox.replies import Reply, Sent, json_reply, stream_reply, to_bytes
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from mediascribe.sandbox.answer import Answer
+    from mediascribe.sandbox.dialect import Dialect
+    from mediascribe.sandbox.streams import Event
 
-HUGE_BYTES: Final = 12 * 2**20  # beyond any sane cap of a client
 INDEX_PAGE: Final = b"<!doctype html><html><head><title>New API</title></head><body><div id=root></div></body></html>"
-_ESTIMATES: Final = {"image": 520, "audio": 256, "video": 8192}  # gateway notes 2.4
-_COMMENT: Final = "Caf\xe9 au lait, \xe0 c\xf4t\xe9. "
 
 Delivery = Callable[["web.Request", Reply, float], Awaitable[Sent]]
-Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Altered:
-    """What becomes of an answer: of its text and tokens (billed as they are then), of its JSON, of its bytes."""
+    """What becomes of an answer, in this order.
+
+    Of its text and tokens (`answer`; billed as they are then), of its JSON (`spoilt`, a name in `Dialect.spoilt`), of
+    the stream's `events` and their `pieces`, of all the bytes (`reply`).
+    """
 
     answer: Callable[[Answer], Answer] | None = None
-    body: Callable[[Body], object] | None = None
+    spoilt: str | None = None
+    events: Callable[[Sequence[Event], Dialect], list[Event]] | None = None
+    pieces: Callable[[Sequence[bytes]], list[bytes]] | None = None
     reply: Callable[[bytes], Reply] | None = None
 
-    def made(self, answer: Answer) -> Reply:
+    def made(self, answer: Answer, dialect: Dialect) -> Reply:
         """The reply; *answer* has been through `answer` before."""
-        body = answer.body()
-        content = to_bytes(self.body(body) if self.body else body)
-        return self.reply(content) if self.reply else Reply(body=content)
+        body = dialect.body(answer)
+        if self.spoilt:
+            body = dialect.spoilt[self.spoilt](body)
+        if not answer.question.stream:
+            content = to_bytes(body)
+            return self.reply(content) if self.reply else Reply(body=content)
+        events = dialect.events(body)
+        events = self.events(events, dialect) if self.events else events
+        pieces = [event.encoded() for event in events]
+        pieces = self.pieces(pieces) if self.pieces else pieces
+        return self.reply(b"".join(pieces)).in_stream() if self.reply else stream_reply(pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +71,32 @@ class Delivered:
     handled: bool = True
 
 
-Fate = Refusal | Reply | Altered | Delivered
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bare:
+    """An error in a stream that has begun with a keep-alive comment: JSON without `data:`, status 200 (notes 2.5)."""
+
+    refusal: Refusal
+
+    def reply(self, dialect: Dialect, request_id: str) -> Reply:
+        """It as it is sent."""
+        return stream_reply([streams.PING, to_bytes(dialect.error(self.refusal, request_id))])
+
+
+Fate = Refusal | Reply | Bare | Altered | Delivered
 
 
 def bills(name: str) -> bool:
     """Whether a request that meets the fault *name* is billed."""
     fate = FAULTS[name]
     return isinstance(fate, Altered) or (isinstance(fate, Delivered) and fate.handled)
+
+
+def makes_sense(name: str, dialect: Dialect, *, stream: bool) -> bool:
+    """Whether the fault *name* can happen to an answer in *dialect*, streamed or not."""
+    fate = FAULTS[name]
+    if isinstance(fate, Altered) and fate.spoilt and fate.spoilt not in dialect.spoilt:
+        return False
+    return dialect.name in ONLY.get(name, (dialect.name,)) and (stream or not name.startswith("stream_"))
 
 
 def check_name(name: str) -> None:
@@ -76,89 +110,14 @@ def check_name(name: str) -> None:
         raise ConfigError(f"there is no fault called {name!r}; did you mean {nearest!r}?")
 
 
-def _message(**changes: object) -> Altered:
-    """Members of the message replaced."""
-
-    def change(body: Body) -> Body:
-        body["choices"][0]["message"].update(changes)
-        return body
-
-    return Altered(body=change)
+def _cut_off(events: Sequence[Event], dialect: Dialect) -> list[Event]:
+    """An upstream's cut: where the gateway writes the stream it ends it in good order, elsewhere nothing follows."""
+    return list(events) if dialect.rebuilds_streams else streams.until_text(events)
 
 
-def _finish(reason: str, **changes: object) -> Altered:
-    """Another finish reason, and members of the message replaced."""
-
-    def change(body: Body) -> Body:
-        body["choices"][0]["finish_reason"] = reason
-        body["choices"][0]["message"].update(changes)
-        return body
-
-    return Altered(body=change)
-
-
-def _without(*path: str | int) -> Altered:
-    """The member at the end of *path* gone."""
-
-    def change(body: Body) -> Body:
-        inner: Any = body
-        for step in path[:-1]:
-            inner = inner[step]
-        del inner[path[-1]]
-        return body
-
-    return Altered(body=change)
-
-
-def _rewritten(write: Callable[[str], dict[str, object]]) -> Altered:
-    """The message rebuilt around its own text."""
-
-    def change(body: Body) -> Body:
-        message = body["choices"][0]["message"]
-        message.update(write(message["content"]))
-        return body
-
-    return Altered(body=change)
-
-
-def _renamed(body: Body) -> Body:
-    return body | {"model": f"{body['model']}-001"}
-
-
-def _zeroed(body: Body) -> Body:
-    def zero(value: object) -> object:
-        if isinstance(value, dict):
-            return {name: zero(inner) for name, inner in value.items()}
-        return 0 if isinstance(value, int) else value
-
-    return body | {"usage": zero(body["usage"])}
-
-
-def _blocked(answer: Answer) -> Answer:
-    counts = dataclasses.replace(answer.tokens, completion=0, reasoning=0)
-    return dataclasses.replace(answer, text="", reasoning="", tokens=counts)
-
-
-def _estimated(answer: Answer) -> Answer:
-    """The gateway's own estimate in place of the tokens, without a mark: round numbers for each medium."""
-    counts = dict.fromkeys(_ESTIMATES, 0)
-    for part in answer.question.parts:
-        counts[part.kind] += _ESTIMATES[part.kind]
-    return dataclasses.replace(answer, tokens=dataclasses.replace(answer.tokens, **counts))
-
-
-def _halved(answer: Answer) -> Answer:
-    return answer.shortened(max(1, answer.tokens.completion // 2))
-
-
-def _accented(body: Body) -> Body:
-    message = body["choices"][0]["message"]
-    return body | {"choices": [body["choices"][0] | {"message": message | {"content": _COMMENT + message["content"]}}]}
-
-
-def _padded(body: Body) -> Body:
-    body["choices"][0]["message"]["content"] += " and so on" * (HUGE_BYTES // 10)
-    return body
+def _with_error(events: Sequence[Event], dialect: Dialect) -> list[Event]:
+    """An error after some text, and nothing more."""
+    return [*streams.half_of_text(events), dialect.broken]
 
 
 def _html(status: int, title: str) -> Reply:
@@ -176,33 +135,50 @@ _REPLIES: Final[dict[str, Reply]] = {
     "no_body_200": Reply(body=b""),
 }
 
+_SPOILT: Final = (
+    "empty_content",
+    "null_content",
+    "no_content",
+    "no_message",
+    "no_choices",
+    "content_array",
+    "reasoning_only",
+    "think_tags",
+    "no_finish_reason",
+    "empty_finish_reason",
+    "vendor_finish_reason",
+    "content_filter",
+    "refusal",
+    "no_usage",
+    "zero_usage",
+    "renamed_model",
+)
+
 _ALTERED: Final[dict[str, Altered]] = {
-    "prompt_blocked_200": Altered(answer=_blocked, body=lambda body: body | {"choices": []}),
+    **{name: Altered(spoilt=name) for name in _SPOILT},
+    "prompt_blocked_200": Altered(answer=spoiling.blocked, spoilt="prompt_blocked_200"),
     "cdn_524": Altered(reply=lambda _: _html(524, "524: A timeout occurred")),
-    "empty_content": _message(content=""),
-    "null_content": _message(content=None),
-    "no_content": _without("choices", 0, "message", "content"),
-    "no_message": _without("choices", 0, "message"),
-    "no_choices": _without("choices"),
-    "content_array": _rewritten(lambda text: {"content": [{"type": "text", "text": text}]}),
-    "reasoning_only": _rewritten(lambda text: {"content": "", "reasoning_content": text}),
-    "think_tags": _rewritten(lambda text: {"content": f"<think>Let me look at it.</think>\n\n{text}"}),
-    "no_finish_reason": _without("choices", 0, "finish_reason"),
-    "empty_finish_reason": _finish(""),
-    "vendor_finish_reason": _finish("network_error"),
-    "content_filter": _finish("content_filter", content=""),
-    "refusal": _finish("stop", content=None, refusal="I cannot help with describing this."),
-    "length": Altered(answer=_halved),
-    "no_usage": _without("usage"),
-    "zero_usage": Altered(body=_zeroed),
-    "round_usage": Altered(answer=_estimated),
-    "renamed_model": Altered(body=_renamed),
+    "length": Altered(answer=spoiling.halved),
+    "round_usage": Altered(answer=spoiling.estimated),
+    "media_dropped": Altered(answer=spoiling.unseen),
+    "fenced_json": Altered(answer=spoiling.fenced_json),
+    "broken_json": Altered(answer=spoiling.broken_json),
+    "wrong_schema": Altered(answer=spoiling.wrong_schema),
     "cut_json": Altered(reply=lambda content: Reply(body=content[: len(content) // 2])),
-    "latin1": Altered(body=_accented, reply=lambda content: Reply(body=content.decode().encode("latin-1", "replace"))),
-    "huge_body": Altered(body=_padded),
-    "gzip_bomb": Altered(
-        body=_padded, reply=lambda content: Reply(body=gzip.compress(content), headers={"Content-Encoding": "gzip"})
+    "latin1": Altered(
+        answer=spoiling.accented, reply=lambda content: Reply(body=content.decode().encode("latin-1", "replace"))
     ),
+    "huge_body": Altered(answer=spoiling.padded),
+    "gzip_bomb": Altered(
+        answer=spoiling.padded,
+        reply=lambda content: Reply(body=gzip.compress(content), headers={"Content-Encoding": "gzip"}),
+    ),
+    "stream_cut": Altered(answer=spoiling.broken_off, events=_cut_off),
+    "stream_error": Altered(answer=spoiling.broken_off, events=_with_error),
+    "stream_no_done": Altered(events=lambda events, _: streams.without_end(events)),
+    "stream_no_usage": Altered(spoilt="no_usage"),
+    "stream_comments": Altered(pieces=streams.commented),
+    "stream_split": Altered(pieces=streams.split_oddly),
 }
 
 _DELIVERED: Final[dict[str, Delivered]] = {
@@ -211,6 +187,26 @@ _DELIVERED: Final[dict[str, Delivered]] = {
     "cut_body": Delivered(how=replies.half),
     "stall": Delivered(how=replies.stall),
     "slow_body": Delivered(how=replies.drop_by_drop),
+    "stream_reset": Delivered(how=replies.reset_midway),
 }
 
-FAULTS: Final[dict[str, Fate]] = {**REFUSALS, **_REPLIES, **_ALTERED, **_DELIVERED}
+_BARE: Final = {"stream_error_bare": Bare(refusal=REFUSALS["http_503"])}
+
+FAULTS: Final[dict[str, Fate]] = {**REFUSALS, **_REPLIES, **_ALTERED, **_DELIVERED, **_BARE}
+
+_GEMINI: Final = ("chat", "generate_content")
+ONLY: Final[dict[str, tuple[str, ...]]] = {
+    "error_in_200": ("chat", "responses"),  # gateway notes 2.5
+    "prompt_blocked_400": _GEMINI,
+    "empty_response_500": _GEMINI,
+    "dialect_missing": ("responses", "messages", "generate_content"),  # every channel speaks chat
+    "image_url_refused": ("chat", "responses"),
+    "file_uri_refused": ("generate_content",),
+    "part_unknown": ("responses",),
+    "upstream_invalid": ("messages",),
+    "media_failed": ("chat", "messages"),  # elsewhere the vendor fetches (notes 2.3, 3.4)
+    "count_token_failed": ("chat", "messages"),
+    "list_200": ("chat",),
+    "round_usage": ("chat", "responses"),  # elsewhere the vendor's usage is passed through
+    "stream_no_done": ("chat", "messages"),  # elsewhere no event says only that
+}

@@ -1,7 +1,8 @@
 """Fetch: a media part becomes bytes and a kind, downloaded or decoded as the gateway does it (gateway notes 2.3).
 
 Like the gateway it trusts the origin's Content-Type and does not look at the origin's status, so a 404 page fails as
-"text/html" and a placeholder picture is described. Every failure is a 500 `convert_request_failed`. Unlike the gateway
+"text/html" and a placeholder picture is described. Every failure is a 500 `convert_request_failed`, which other
+dialects tell otherwise (`Dialect.unfetched`). Unlike the gateway
 it has no filter of private addresses: the samples lie on loopback.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -59,14 +61,14 @@ class Loaded:
     content: bytes
 
 
-async def load(session: aiohttp.ClientSession, part: Part, *, is_gemini: bool) -> Loaded:
-    """The bytes behind *part*.
+async def load(session: aiohttp.ClientSession, part: Part, *, is_gemini: bool, probed: bool = False) -> Loaded:
+    """The bytes behind *part*; *probed* wants a 200 from the origin, as the gateway does for streams (notes 2.4).
 
     Raises:
-        RefusedError: `convert_request_failed`, for any reason.
+        RefusedError: `convert_request_failed`, for any reason but the origin's status: `count_token_failed`.
     """
     if part.url[:4].lower() == "http":
-        mime, content = await _download(session, part.url)
+        mime, content = await _download(session, part.url, probed=probed)
         if is_gemini and mime not in GEMINI_TYPES:
             raise _unsupported(mime)
         return Loaded(kind=_kind(mime), content=content)
@@ -78,11 +80,13 @@ async def load(session: aiohttp.ClientSession, part: Part, *, is_gemini: bool) -
     return Loaded(kind=_kind(f"{part.kind}/bare"), content=_decoded(part.url))
 
 
-async def _download(session: aiohttp.ClientSession, url: str) -> tuple[str, bytes]:
-    """The type and the bytes at *url*, whatever the status."""
+async def _download(session: aiohttp.ClientSession, url: str, *, probed: bool) -> tuple[str, bytes]:
+    """The type and the bytes at *url*, whatever the status, unless *probed*."""
     content = bytearray()
     try:
         async with session.get(url, timeout=TIMEOUT) as response:
+            if probed and response.status != HTTPStatus.OK:
+                raise refused("count_token_failed", why=f"failed to get file type of '{MASKED_URL}'")
             async for piece in response.content.iter_any():
                 content += piece
                 if len(content) > MAX_BYTES:

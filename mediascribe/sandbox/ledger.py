@@ -27,6 +27,7 @@ class Seen:
 class Entry:
     """One request.
 
+    `dialect` is the route's: chat, responses, messages or generate_content; `stream` says that a stream was asked for.
     `status` is None as long as the answer is on its way, and for good where none was sent. `fault` was played. Tokens
     and `nano_usd` are what was billed, 0 for a request that was not. `finished` says whether the whole answer was
     written to the connection.
@@ -51,6 +52,8 @@ class Entry:
     prompt_sha256: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     finished: bool = False
+    dialect: str = "chat"
+    stream: bool = False
 
     @property
     def total_tokens(self) -> int:

@@ -1,4 +1,7 @@
-"""Question: the body of a completion request, checked in the order and with the errors of the gateway."""
+"""Question: what a completion request asks, in whichever dialect, checked as the gateway and its upstreams check it.
+
+The four dialects fill in the same `Question`; what they share in reading their bodies is here too.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from mediascribe.sandbox.ledger import Seen
 from mediascribe.sandbox.refusals import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-_MEDIA_PARTS: Final = {"image_url": "image", "audio_url": "audio", "video_url": "video"}
-_IMAGES_IN_A_MESSAGE: Final = 16  # gateway notes 2.3
-_ROLES_OF_THE_BODY: Final = {"model", "messages"}
+ANY_OBJECT: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {"description": {"type": "string"}},
+    "required": ["description"],
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,27 +46,27 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked: texts and media in order, and the parameters, as they came."""
+    """What is asked: texts (a system prompt first) and media in order, and the parameters, as they came.
+
+    `thinks` says whether reasoning is asked for, `shows_thoughts` whether it is to be told as well; `schema` is a JSON
+    Schema for the answer; `tells_usage` False leaves the usage out of a stream.
+    """
 
     texts: tuple[str, ...]
     parts: tuple[Part, ...]
     parameters: Mapping[str, Any]
-
-    @property
-    def max_tokens(self) -> int | None:
-        """How long the answer may be; 0 is dropped by the gateway (notes 2.3)."""
-        return self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens") or None
-
-    @property
-    def thinks(self) -> bool:
-        """Whether reasoning is asked for."""
-        thinking = self.parameters.get("thinking")
-        enabled = isinstance(thinking, dict) and thinking.get("type") == "enabled"
-        return enabled or self.parameters.get("enable_thinking") is True
+    max_tokens: int | None = None
+    thinks: bool = False
+    shows_thoughts: bool = True
+    schema: Mapping[str, Any] | None = None
+    stream: bool = False
+    tells_usage: bool = True
 
 
-def parsed(content: bytes) -> dict[str, Any]:
+def parsed(content: bytes, address: Mapping[str, str]) -> dict[str, Any]:
     """The JSON object in *content*, with a model name in it.
+
+    Google's dialect has model and manner in the *address*: they become members, as they are in the other dialects.
 
     Raises:
         RefusedError: 400 without an object, 500 without a model.
@@ -72,67 +77,69 @@ def parsed(content: bytes) -> dict[str, Any]:
         raise refused("bad_request", why=f"invalid JSON: {type(error).__name__}") from None
     if not isinstance(body, dict) or not isinstance(body.get("model", ""), str):
         raise refused("bad_request", why="json: cannot unmarshal the body into a request")
+    if address:
+        body |= {"model": address["model"], "stream": address["action"] == "streamGenerateContent"}
     if not body.get("model"):
         raise refused("invalid_request", why="model is required")
+    if not isinstance(body.get("stream"), bool | None):
+        raise refused("bad_request", why="json: cannot unmarshal stream into a truth value")
     return body
 
 
-def question(body: Mapping[str, Any]) -> Question:
-    """What *body* asks.
+def members_of(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object *name* of *body*; an empty one where there is no object."""
+    inner = body.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def required_list(body: Mapping[str, Any], name: str) -> list[Any]:
+    """The list *name* of *body*, which must not be empty.
 
     Raises:
-        RefusedError: no messages, a member of the wrong type, too many images, or `stream`.
+        RefusedError: 400, it is no list; 500, there is nothing in it.
     """
-    messages = body.get("messages")
-    if messages is not None and not isinstance(messages, list):
-        raise refused("bad_request", why="json: cannot unmarshal messages into a list")
-    if not messages:
-        raise refused("invalid_request", why="field messages is required")
-    if body.get("stream"):
-        raise refused("not_implemented")
-    for name in ("max_tokens", "max_completion_tokens"):
-        limit = body.get(name)
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+    found = body.get(name)
+    if found is not None and not isinstance(found, list):
+        raise refused("bad_request", why=f"json: cannot unmarshal {name} into a list")
+    if not found:
+        raise refused("invalid_request", why=f"field {name} is required")
+    return found
+
+
+def limit(members: Mapping[str, Any], *names: str) -> int | None:
+    """How long the answer may be, by the first of *names* that says so; the gateway drops a 0 (notes 2.3).
+
+    Raises:
+        RefusedError: 400, one of them is no whole number.
+    """
+    for name in names:
+        given = members.get(name)
+        if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 0):
             raise refused("bad_request", why=f"json: {name} must be a whole number, 0 or more")
-    texts, parts = _contents(messages)
-    parameters = {name: value for name, value in body.items() if name not in _ROLES_OF_THE_BODY}
-    return Question(texts=texts, parts=parts, parameters=parameters)
+    return next((members[name] for name in names if members.get(name)), None)
 
 
-def _contents(messages: list[Any]) -> tuple[tuple[str, ...], tuple[Part, ...]]:
-    texts: list[str] = []
-    parts: list[Part] = []
+def left_over(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The parameters: *body* without its model and the members *names*, which hold what is asked."""
+    return {name: value for name, value in body.items() if name not in {"model", *names}}
+
+
+def contents(messages: Iterable[Any]) -> list[list[Any]]:
+    """The content parts of each message; a content that is a string is one part of type `text`.
+
+    Raises:
+        RefusedError: 400, a message is no object, or its content neither text nor list.
+    """
+    found = []
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else message
         if not isinstance(message, dict) or not isinstance(content, list | str | None):
             raise refused("bad_request", why="json: cannot unmarshal a message")
-        found = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
-        texts += [text for one in found if (text := _text(one)) is not None]
-        media = [part for one in found for part in _media(one)]
-        if sum(part.kind == "image" for part in media) > _IMAGES_IN_A_MESSAGE:
-            raise refused("media_failed", why=f"too many images in the message, max allowed is {_IMAGES_IN_A_MESSAGE}")
-        parts += media
-    return tuple(texts), tuple(parts)
+        found.append([{"type": "text", "text": content}] if isinstance(content, str) else content or [])
+    return found
 
 
-def _text(part: object) -> str | None:
-    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
-        return str(part["text"]).encode(errors="replace").decode()  # half of a surrogate pair is no text
-    return None
-
-
-def _media(part: object) -> Iterator[Part]:
-    """The medium in *part*; a part of another type is dropped without a word, as the gateway does (notes 0.2)."""
-    if not isinstance(part, dict):
-        return
-    kind = part.get("type")
-    inner = part.get(kind) if isinstance(kind, str) else None
-    if kind == "input_audio" and isinstance(inner, dict):
-        sound = (inner.get("data"), inner.get("format"))
-        if all(isinstance(one, str) for one in sound):
-            yield Part(kind="audio", url=f"data:audio/{sound[1]};base64,{sound[0]}")
-    elif isinstance(kind, str) and kind in _MEDIA_PARTS:
-        url = inner.get("url") if isinstance(inner, dict) else inner
-        if isinstance(url, str) and url:
-            low = isinstance(inner, dict) and inner.get("detail") == "low"
-            yield Part(kind=_MEDIA_PARTS[kind], url=url, low=low)
+def texts_in(parts: Iterable[Any], wanted: Callable[[Mapping[str, Any]], bool]) -> list[str]:
+    """The texts of those *parts* that are *wanted* and have one; half of a surrogate pair is no text."""
+    texts = [part.get("text") for part in parts if isinstance(part, dict) and wanted(part)]
+    return [text.encode(errors="replace").decode() for text in texts if isinstance(text, str)]

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - the gateway's own words and brackets
-"""Refusals: every error that the gateway answers, by name (gateway notes 2.5).
+"""Refusals: every error that the gateway answers, by name, and the two shapes that errors have (gateway notes 2.5).
 
 The gateway refuses with these when a request deserves it, and on order, since each is a fault as well. Text in braces
 is filled in; the defaults of `Refusal.filled` serve where nobody knows better.
@@ -8,6 +8,7 @@ is filled in; the defaults of `Refusal.filled` serve where nobody knows better.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +22,9 @@ _NOT_FETCHED: Final = f"get file base64 from url '{MASKED_URL}' failed: connecti
 class Refusal:
     """One error answer.
 
-    Middleware's errors have no `param`; an upstream's own words (`relayed`) have no request id behind them.
+    Middleware's errors have no `param`; an upstream's own words (`relayed`) have no request id behind them. Those that
+    come from `around` the relay have OpenAI's shape in every dialect, as middleware's have; those that come `late` were
+    made after the upstream had been asked, so in a stream its headers were out by then.
     """
 
     status: int
@@ -30,20 +33,45 @@ class Refusal:
     type: str = "new_api_error"
     middleware: bool = False
     relayed: bool = False
+    around: bool = False
+    after_upstream: bool = False
     why: str = ""
+
+    @property
+    def late(self) -> bool:
+        """Whether the upstream had been asked."""
+        return self.relayed or self.after_upstream
 
     def filled(self, *, model: str = "the model", limit: float = 60, why: str | None = None) -> Refusal:
         """The same with the names in its message replaced."""
         values = {"model": model, "limit": f"{limit:g}", "why": self.why if why is None else why}
         return dataclasses.replace(self, message=self.message.format_map(values))
 
-    def reply(self, request_id: str, **headers: str) -> Reply:
-        """The answer as it is sent."""
-        behind = "" if self.relayed else f" (request id: {request_id})"
-        error: dict[str, Any] = {"message": self.message + behind, "type": self.type}
-        if not self.middleware:
-            error["param"] = ""
-        return json_reply({"error": error | {"code": self.code}}, self.status, **headers)
+    def told(self, request_id: str) -> str:
+        """The message as it is sent."""
+        return self.message if self.relayed else f"{self.message} (request id: {request_id})"
+
+
+Shape = Callable[[Refusal, str], object]
+
+
+def openai_error(refusal: Refusal, request_id: str) -> dict[str, Any]:
+    """The body of *refusal* in all dialects but Anthropic's."""
+    error: dict[str, Any] = {"message": refusal.told(request_id), "type": refusal.type}
+    if not refusal.middleware:
+        error["param"] = ""
+    return {"error": error | {"code": refusal.code}}
+
+
+def anthropic_error(refusal: Refusal, request_id: str) -> dict[str, Any]:
+    """The body of *refusal* in Anthropic's dialect: the gateway's own words keep their type and lose their code."""
+    if refusal.middleware or refusal.around:
+        return openai_error(refusal, request_id)
+    kind = _ANTHROPIC_TYPES.get(refusal.status, "api_error") if refusal.relayed else refusal.type
+    return {"type": "error", "error": {"type": kind, "message": refusal.told(request_id)}}
+
+
+_ANTHROPIC_TYPES: Final = {400: "invalid_request_error", 429: "rate_limit_error", 529: "overloaded_error"}
 
 
 class RefusedError(Exception):
@@ -56,12 +84,12 @@ class RefusedError(Exception):
         self.retry_after_s = retry_after_s
         self.empty = empty
 
-    def reply(self, request_id: str) -> Reply:
+    def reply(self, request_id: str, shape: Shape = openai_error) -> Reply:
         """The answer as it is sent."""
         headers = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
         if self.empty:
             return Reply(body=b"", status=self.refusal.status, headers=headers)
-        return self.refusal.reply(request_id, **headers)
+        return json_reply(shape(self.refusal, request_id), self.refusal.status, **headers)
 
 
 def _upstream(status: int, message: str, kind: str = "upstream_error") -> Refusal:
@@ -109,28 +137,75 @@ REFUSALS: Final[dict[str, Refusal]] = {
         code="model_price_error",
     ),
     "media_failed": Refusal(status=500, message="{why}", why=_NOT_FETCHED, code="convert_request_failed"),
+    "dialect_missing": Refusal(status=500, message="not implemented", code="convert_request_failed"),
+    "image_url_refused": Refusal(
+        status=400,
+        message="Error while downloading the image: {why}",
+        why="upstream status code: 404.",
+        type="invalid_request_error",
+        code="invalid_image_url",
+        relayed=True,
+    ),
+    "file_uri_refused": Refusal(
+        status=400,
+        message="Cannot fetch content from the provided URL: {why}",
+        why="URL_ERROR-ERROR_NOT_FOUND",
+        type="",
+        code=400,
+        relayed=True,
+    ),
+    "part_unknown": Refusal(
+        status=400,
+        message="Invalid value for a content part's type. Supported values are: {why}.",
+        why="input_text, input_image, input_file, input_audio",
+        type="invalid_request_error",
+        code="invalid_value",
+        relayed=True,
+    ),
+    "upstream_invalid": Refusal(
+        status=400,
+        message="{why}",
+        why="max_tokens: Field required",
+        type="invalid_request_error",
+        code="invalid_request_error",
+        relayed=True,
+    ),
     "count_token_failed": Refusal(status=500, message="{why}", why=_NOT_FETCHED, code="count_token_failed"),
     "error_in_200": _upstream(200, "The upstream is overloaded, try again later", "overloaded_error"),
-    "upstream_unreachable": Refusal(status=500, message="upstream error: do request failed", code="do_request_failed"),
+    "upstream_unreachable": Refusal(
+        status=500, message="upstream error: do request failed", code="do_request_failed", after_upstream=True
+    ),
     "upstream_error": _upstream(500, "The upstream has had an internal error"),
     "bad_status": Refusal(
-        status=502, message="openai_error", type="bad_response_status_code", code="bad_response_status_code"
+        status=502,
+        message="openai_error",
+        type="bad_response_status_code",
+        code="bad_response_status_code",
+        after_upstream=True,
     ),
-    "bad_body": Refusal(status=500, message="unexpected end of JSON input", code="bad_response_body"),
+    "bad_body": Refusal(
+        status=500, message="unexpected end of JSON input", code="bad_response_body", after_upstream=True
+    ),
     "prompt_blocked_400": Refusal(
-        status=400, message="request blocked by Gemini API: PROHIBITED_CONTENT", code="prompt_blocked"
+        status=400,
+        message="request blocked by Gemini API: PROHIBITED_CONTENT",
+        code="prompt_blocked",
+        after_upstream=True,
     ),
-    "empty_response_500": Refusal(status=500, message="empty response from Gemini API", code="empty_response"),
+    "empty_response_500": Refusal(
+        status=500, message="empty response from Gemini API", code="empty_response", after_upstream=True
+    ),
     "panic": Refusal(
         status=500,
         message="Panic detected, error: runtime error: invalid memory address or nil pointer dereference",
         type="new_api_panic",
         code="new_api_panic",
+        around=True,
     ),
     "invalid_url": Refusal(
-        status=404, message="Invalid URL ({why})", why="POST /v1/nowhere", type="invalid_request_error"
+        status=404, message="Invalid URL ({why})", why="POST /v1/nowhere", type="invalid_request_error", around=True
     ),
-    "not_implemented": Refusal(status=501, message="API not implemented", code="api_not_implemented"),
+    "not_implemented": Refusal(status=501, message="API not implemented", code="api_not_implemented", around=True),
     "http_400": _upstream(400, "The upstream refuses this request", "invalid_request_error"),
     "http_408": _upstream(408, "The upstream timed out"),
     "http_429": Refusal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import socket
 import struct
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+JSON: Final = "application/json"
+SSE: Final = "text/event-stream"
 STALL_S: Final = 300.0
 _LOOK_AGAIN_S: Final = 0.02
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -21,18 +24,23 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One HTTP answer."""
+    """One HTTP answer; `pieces`, whose sum the body is, are sent one by one and without announcing a length."""
 
     body: bytes
     status: int = 200
-    content_type: str = "application/json"
+    content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: tuple[bytes, ...] = ()
 
     def response(self) -> web.Response:
         """It as aiohttp wants it."""
         return web.Response(
             status=self.status, body=self.body, headers={**self.headers, "Content-Type": self.content_type}
         )
+
+    def in_stream(self) -> Reply:
+        """It as it is when the headers of a stream were set before: JSON under a stream's type (gateway notes 2.5)."""
+        return dataclasses.replace(self, content_type=SSE) if self.content_type == JSON else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +62,15 @@ def to_bytes(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-async def whole(request: web.Request, reply: Reply, _pause_s: float) -> Sent:
-    """Send all of it."""
+def stream_reply(pieces: Sequence[bytes]) -> Reply:
+    """*pieces* as a stream of events."""
+    return Reply(body=b"".join(pieces), content_type=SSE, headers={"Cache-Control": "no-cache"}, pieces=tuple(pieces))
+
+
+async def whole(request: web.Request, reply: Reply, pause_s: float) -> Sent:
+    """Send all of it; a stream piece by piece, *pause_s* between two."""
+    if reply.pieces:
+        return await _piecewise(request, reply, reply.pieces, pause_s)
     response = reply.response()
     try:
         await response.prepare(request)
@@ -71,8 +86,23 @@ async def reset(request: web.Request, _reply: Reply, _pause_s: float) -> Sent:
     return Sent(response=web.Response())
 
 
+async def reset_midway(request: web.Request, reply: Reply, pause_s: float) -> Sent:
+    """Send the first half of a stream's pieces, *pause_s* between two, and reset the connection."""
+    response = _begun(reply)
+    try:
+        await response.prepare(request)
+        for piece in reply.pieces[: len(reply.pieces) // 2]:
+            await response.write(piece)
+            await asyncio.sleep(pause_s)
+    except ConnectionError:  # the client has left
+        return Sent(response=response)
+    await asyncio.sleep(_LOOK_AGAIN_S)  # a reset throws away what the client has not read
+    _end(request, reset=True)
+    return Sent(response=response, status=reply.status)
+
+
 async def half(request: web.Request, reply: Reply, _pause_s: float) -> Sent:
-    """Announce the full length, send half of it, and close."""
+    """Announce the full length (a stream: none), send half of it, and close."""
     response = _begun(reply)
     try:
         await response.prepare(request)
@@ -85,16 +115,8 @@ async def half(request: web.Request, reply: Reply, _pause_s: float) -> Sent:
 
 async def drop_by_drop(request: web.Request, reply: Reply, pause_s: float) -> Sent:
     """Send one byte at a time, *pause_s* between two."""
-    response = _begun(reply)
-    try:
-        await response.prepare(request)
-        for place in range(len(reply.body)):
-            await response.write(reply.body[place : place + 1])
-            await asyncio.sleep(pause_s)
-        await response.write_eof()
-    except ConnectionError:  # the client has left
-        return Sent(response=response)
-    return Sent(response=response, status=reply.status, finished=True)
+    drops = [reply.body[place : place + 1] for place in range(len(reply.body))]
+    return await _piecewise(request, reply, drops, pause_s)
 
 
 async def stall(request: web.Request, _reply: Reply, _pause_s: float, *, at_most_s: float = STALL_S) -> Sent:
@@ -107,9 +129,23 @@ async def stall(request: web.Request, _reply: Reply, _pause_s: float, *, at_most
     return Sent(response=web.Response())
 
 
+async def _piecewise(request: web.Request, reply: Reply, pieces: Sequence[bytes], pause_s: float) -> Sent:
+    response = _begun(reply)
+    try:
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece)
+            await asyncio.sleep(pause_s)
+        await response.write_eof()
+    except ConnectionError:  # the client has left
+        return Sent(response=response)
+    return Sent(response=response, status=reply.status, finished=True)
+
+
 def _begun(reply: Reply) -> web.StreamResponse:
     response = web.StreamResponse(status=reply.status, headers={**reply.headers, "Content-Type": reply.content_type})
-    response.content_length = len(reply.body)
+    if not reply.pieces:
+        response.content_length = len(reply.body)
     return response
 
 

@@ -1,6 +1,10 @@
 """Server: the routes of the sandbox (gateway notes 2.2, 2.5), and its admin calls.
 
-    POST   /v1/chat/completions   a completion; the only request that the ledger holds
+    POST   /v1/chat/completions   a completion; these four are the requests that the ledger holds
+    POST   /v1/responses          likewise
+    POST   /v1/messages           likewise; the key may be in `x-api-key`
+    POST   /v1beta/models/<model>:generateContent, :streamGenerateContent (also under /v1)
+                                  likewise; the key may be in `x-goog-api-key` or in `?key=`
     GET    /v1/models             what is served; wants the key
     GET    /api/pricing           what it costs
     GET    /samples/<path>        the files that media URLs may point to
@@ -24,9 +28,10 @@ import aiohttp
 from aiohttp import web
 
 from mediascribe.errors import ConfigError
+from mediascribe.sandbox import chat, generate_content, messages, responses
 from mediascribe.sandbox.behaviour import from_members
-from mediascribe.sandbox.chat import DESK, MAX_BODY_BYTES, REQUEST_ID, SESSION, authorise, complete
 from mediascribe.sandbox.desk import EVERY_MODEL
+from mediascribe.sandbox.exchange import DESK, MAX_BODY_BYTES, REQUEST_ID, SESSION, authorise, complete
 from mediascribe.sandbox.faults import FAULTS, bills
 from mediascribe.sandbox.fetch import OCTETS, TYPES
 from mediascribe.sandbox.models import MODELS, listing, pricing
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 
 _HEADER: Final = "X-Oneapi-Request-Id"
 _ALPHABET: Final = string.ascii_letters + string.digits
+_GOOGLE: Final = "/{version:v1|v1beta}/models/{model}:{action:generateContent|streamGenerateContent}"
 _PAGE: Final = """<!doctype html>
 <html><head><title>mediascribe sandbox</title></head><body>
 <h1>mediascribe sandbox</h1>
@@ -58,7 +64,10 @@ def application(desk: Desk) -> web.Application:
     app.on_response_prepare.append(_signed)
     app.add_routes(
         [
-            web.post("/v1/chat/completions", complete),
+            web.post("/v1/chat/completions", complete(chat.DIALECT)),
+            web.post("/v1/responses", complete(responses.DIALECT)),
+            web.post("/v1/messages", complete(messages.DIALECT)),
+            web.post(_GOOGLE, complete(generate_content.DIALECT)),
             web.get("/v1/models", _models),
             web.get("/api/pricing", _pricing),
             web.get("/samples/{path:.*}", _sample),

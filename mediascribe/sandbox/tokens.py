@@ -21,6 +21,9 @@ GEMINI_TILE: Final = 258
 GEMINI_SMALL_SIDE: Final = 384
 GEMINI_AUDIO_PER_S: Final = 25  # the reference answer fits 25 a second; the Gemini API documents 32
 GEMINI_TRACK_PER_S: Final = 32  # the sound of a video
+GEMINI_3_IMAGE: Final = 1120  # media resolution unset
+GEMINI_3_LOW_IMAGE: Final = 280
+GEMINI_3_FRAME: Final = 70
 
 QWEN_FACTOR: Final = 32
 QWEN_IMAGE_CAP: Final = 1280
@@ -36,6 +39,10 @@ CLAUDE_PIXELS_PER_TOKEN: Final = 750
 OPENAI_FIT: Final = 2048
 OPENAI_SHORT_SIDE: Final = 768
 OPENAI_TILE: Final = 512
+OPENAI_PATCH: Final = 32
+OPENAI_PATCHES: Final = 1536
+
+GLM_IMAGE: Final = 1047  # the gateway's flat estimate: no rule is published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +116,16 @@ def gemini_video(clip: Clip) -> tuple[int, int]:
     return math.ceil(clip.duration_s) * GEMINI_TILE, track
 
 
+def gemini_3_image(width: int, height: int, *, low: bool = False) -> int:  # noqa: ARG001 - part of the rule's shape
+    """1120 whatever the size, 280 for low detail."""
+    return GEMINI_3_LOW_IMAGE if low else GEMINI_3_IMAGE
+
+
+def gemini_3_video(clip: Clip) -> tuple[int, int]:
+    """One frame a second at 70, and 32 a second for the sound."""
+    return math.ceil(clip.duration_s) * GEMINI_3_FRAME, gemini_video(clip)[1]
+
+
 def openai_image(base: int, tile: int) -> ImageRule:
     """The rule of the tile models: *base*, and *tile* for each 512 pixels square after scaling down (notes 4.2)."""
 
@@ -119,6 +136,18 @@ def openai_image(base: int, tile: int) -> ImageRule:
         scale = fit * min(Fraction(1), Fraction(OPENAI_SHORT_SIDE) / (min(width, height) * fit))
         sides = (math.ceil(int(side * scale) / OPENAI_TILE) or 1 for side in (width, height))
         return base + tile * math.prod(sides)
+
+    return weigh
+
+
+def openai_patches(multiplier: Fraction) -> ImageRule:
+    """The rule of the patch models: *multiplier* for each 32 pixels square, after shrinking to 1536 (notes 4.2)."""
+
+    def weigh(width: int, height: int, *, low: bool = False) -> int:  # noqa: ARG001 - part of the rule's shape
+        across, down = (math.ceil(side / OPENAI_PATCH) for side in (width, height))
+        if across * down > OPENAI_PATCHES:
+            across, down = _shrunk_patches(width, height)
+        return math.ceil(min(OPENAI_PATCHES, across * down) * multiplier)
 
     return weigh
 
@@ -146,6 +175,11 @@ def qwen_video(clip: Clip) -> tuple[int, int]:
     return min(QWEN_VIDEO_CAP, pairs * frame), qwen_sound(clip.duration_s) if clip.has_sound else 0
 
 
+def glm_image(width: int, height: int, *, low: bool = False) -> int:  # noqa: ARG001 - part of the rule's shape
+    """1047, whatever the size (notes 4.4)."""
+    return GLM_IMAGE
+
+
 def no_image(width: int, height: int, *, low: bool = False) -> int:  # noqa: ARG001 - likewise
     """Nothing: the family takes no images."""
     return 0
@@ -161,6 +195,15 @@ def no_video(_clip: Clip) -> tuple[int, int]:
     return 0, 0
 
 
+def _shrunk_patches(width: int, height: int) -> tuple[int, int]:
+    """Patches across and down: scaled to the budget, then a little more, so that one side is whole patches."""
+    scale = math.sqrt(OPENAI_PATCH**2 * OPENAI_PATCHES / (width * height))
+    sides = [side * scale / OPENAI_PATCH for side in (width, height)]
+    fit = min(max(1, math.floor(side)) / side for side in sides)
+    across, down = (max(1, math.ceil(side * fit - 1e-9)) for side in sides)
+    return across, down
+
+
 def _qwen_squares(width: int, height: int, cap: int) -> int:
     across, down = (max(1, round(side / QWEN_FACTOR)) for side in (width, height))
     if across * down <= cap:
@@ -171,8 +214,13 @@ def _qwen_squares(width: int, height: int, cap: int) -> int:
 
 
 GEMINI: Final = Weights(image=gemini_image, sound=gemini_sound, video=gemini_video)
+GEMINI_3: Final = Weights(image=gemini_3_image, sound=gemini_sound, video=gemini_3_video)
 GPT_4O: Final = Weights(image=openai_image(85, 170), sound=no_sound, video=no_video)
 GPT_4O_MINI: Final = Weights(image=openai_image(2833, 5667), sound=no_sound, video=no_video)
+GPT_5_1: Final = Weights(image=openai_image(70, 140), sound=no_sound, video=no_video)
+GPT_5_MINI: Final = Weights(image=openai_patches(Fraction("1.62")), sound=no_sound, video=no_video)
+GPT_5_2: Final = Weights(image=openai_patches(Fraction("1.2")), sound=no_sound, video=no_video)
+GLM: Final = Weights(image=glm_image, sound=no_sound, video=no_video)
 CLAUDE: Final = Weights(image=claude_image, sound=no_sound, video=no_video)
 QWEN_OMNI: Final = Weights(image=qwen_image, sound=qwen_sound, video=qwen_video)
 TEXT_ONLY: Final = Weights(image=no_image, sound=no_sound, video=no_video)

@@ -1,4 +1,7 @@
-"""Usage: the token counts as each model family's answers carry them (gateway notes 1.3, shapes A to I)."""
+"""Usage: the token counts as each model family's answers carry them (gateway notes 1.3, shapes A to I; 3).
+
+In chat completions the shape is that of the model's family; each other dialect has one of its own.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,49 @@ def deepseek(tokens: Tokens) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": 0},
         "prompt_cache_hit_tokens": 0,
         "prompt_cache_miss_tokens": tokens.prompt,
+    }
+
+
+def responses(tokens: Tokens) -> dict[str, Any]:
+    """The shape of responses: reasoning apart, no modalities."""
+    return {
+        "input_tokens": tokens.prompt,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": tokens.completion,
+        "output_tokens_details": {"reasoning_tokens": tokens.reasoning},
+        "total_tokens": tokens.total,
+    }
+
+
+def messages(tokens: Tokens) -> dict[str, Any]:
+    """Shape D: Anthropic's, with two members of the gateway's; thinking is a part of the output and not told apart."""
+    return {
+        "input_tokens": tokens.prompt,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": tokens.completion,
+        "claude_cache_creation_5_m_tokens": 0,
+        "claude_cache_creation_1_h_tokens": 0,
+    }
+
+
+def generate_content(tokens: Tokens) -> dict[str, Any]:
+    """Google's `usageMetadata`: the prompt by modality, thoughts beside the candidates; what is 0 is left out."""
+    modalities = {"TEXT": tokens.text, "IMAGE": tokens.image, "VIDEO": tokens.video, "AUDIO": tokens.audio}
+    outputs = {"candidatesTokenCount": tokens.completion - tokens.reasoning, "thoughtsTokenCount": tokens.reasoning}
+    return {
+        "promptTokenCount": tokens.prompt,
+        **{name: count for name, count in outputs.items() if count},
+        "totalTokenCount": tokens.total,
+        "promptTokensDetails": [{"modality": name, "tokenCount": count} for name, count in modalities.items() if count],
+    }
+
+
+def glm(tokens: Tokens) -> dict[str, Any]:
+    """Shape J: totals, cached and reasoning tokens."""
+    return _totals(tokens) | {
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": tokens.reasoning},
     }
 
 

@@ -12,7 +12,8 @@ from mediascribe.sandbox.faults import FAULTS, bills
 
 def test_words_spell_a_behaviour():
     """Every word sets its member, and faults keep their order."""
-    words = "slow=0.2+jitter=0.1+rpm=600+tpm=1e5+seed=7+pause=0+empty429+retryafter+fault=panic+fault=stall:0.3:2:5"
+    words = "slow=0.2+jitter=0.1+rpm=600+tpm=1e5+seed=7+pause=0+chunk=0.5+empty429+retryafter"
+    words += "+fault=panic+fault=stall:0.3:2:5"
     assert from_words(words.split("+")) == Behaviour(
         latency_s=0.2,
         jitter_s=0.1,
@@ -20,6 +21,7 @@ def test_words_spell_a_behaviour():
         tokens_per_minute=100_000.0,
         seed=7,
         byte_pause_s=0.0,
+        chunk_pause_s=0.5,
         empty_429=True,
         retry_after=True,
         faults=(Fault("panic"), Fault("stall", 0.3, 2, 5)),

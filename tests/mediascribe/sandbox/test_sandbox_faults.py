@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from mediascribe.sandbox import Behaviour, Fault
-from mediascribe.sandbox.faults import FAULTS, HUGE_BYTES, bills
+from mediascribe.sandbox.faults import FAULTS, bills
+from mediascribe.sandbox.spoiling import HUGE_BYTES
 
 TEXT = "The prompt has 2 words; no image, sound or video came with it."
 
@@ -32,6 +33,7 @@ REFUSED = {
     "sensitive_words": (500, "sensitive_words_detected", "sensitive_words_detected"),
     "price_error": (500, "model_price_error", "模型 gemini-2.0-flash 倍率或价格未配置"),
     "media_failed": (500, "convert_request_failed", "get file base64 from url 'https://***.com/***' failed"),
+    "image_url_refused": (400, "invalid_image_url", "Error while downloading"),
     "count_token_failed": (500, "count_token_failed", "https://***.com/***"),
     "error_in_200": (200, "overloaded_error", "overloaded"),
     "upstream_unreachable": (500, "do_request_failed", "upstream error: do request failed"),
@@ -99,7 +101,14 @@ ANSWERED = {
         and body["usage"]["input_tokens_details"] is None
     ),
     "round_usage": lambda body: body["usage"]["prompt_tokens"] == 3,
+    "media_dropped": lambda body: "nothing attached" in body["choices"][0]["message"]["content"],
     "renamed_model": lambda body: body["model"] == "gemini-2.0-flash-001",
+    "fenced_json": lambda body: message(body)["content"] == f'```json\n{{"description": "{TEXT}"}}\n```',
+    "broken_json": lambda body: (
+        message(body)["content"] == f'{{"description": "{TEXT}"}}'[:40]
+        and body["choices"][0]["finish_reason"] == "stop"
+    ),
+    "wrong_schema": lambda body: message(body)["content"] == "{}",
 }
 
 BROKEN = {
@@ -114,10 +123,22 @@ BROKEN = {
     "slow_body",
 }
 
+ELSEWHERE = {"dialect_missing", "file_uri_refused", "part_unknown", "upstream_invalid"}  # no faults of chat
+STREAMED = {
+    "stream_cut",
+    "stream_reset",
+    "stream_no_done",
+    "stream_comments",
+    "stream_error",
+    "stream_error_bare",
+    "stream_no_usage",
+    "stream_split",
+}
 
-def test_every_fault_is_tested_here():
-    """Each name of the table stands in exactly one list of this file."""
-    assert sorted(FAULTS) == sorted([*REFUSED, *REPLIED, *ANSWERED, *BROKEN])
+
+def test_every_fault_is_tested():
+    """Each name of the table stands in exactly one list: of this file, or of those on dialects and streams."""
+    assert sorted(FAULTS) == sorted([*REFUSED, *REPLIED, *ANSWERED, *BROKEN, *ELSEWHERE, *STREAMED])
 
 
 @pytest.fixture
@@ -182,6 +203,13 @@ def test_spoilt_answers(play, sandbox, name):
     entry = entry_of(sandbox, name)
     if name not in {"no_usage", "zero_usage"}:
         assert body["usage"]["total_tokens"] == entry.total_tokens
+
+
+def test_media_dropped(play, sandbox, make):
+    """The picture is not seen, and not billed: three tokens of text in, as without it."""
+    answer = play("media_dropped", make.part("image", make.data_url("image/png", make.image(960, 540))))
+    assert answer.json()["usage"]["prompt_tokens"] == 3
+    assert entry_of(sandbox, "media_dropped").image_tokens == 0
 
 
 def test_round_usage(play, sandbox, make):

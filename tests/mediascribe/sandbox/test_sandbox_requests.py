@@ -66,7 +66,7 @@ GOOD = [{"role": "user", "content": "Hi"}]
         ({"model": "gemini-2.0-flash", "messages": GOOD, "max_tokens": "9"}, (400, "", "max_tokens")),
         ({"model": "gemini-2.0-flash", "messages": GOOD, "max_tokens": True}, (400, "", "max_tokens")),
         ({"model": "gemini-2.0-flash", "messages": GOOD, "max_tokens": -1}, (400, "", "max_tokens")),
-        ({"model": "gemini-2.0-flash", "messages": GOOD, "stream": True}, (501, "api_not_implemented", "not impl")),
+        ({"model": "gemini-2.0-flash", "messages": GOOD, "stream": "yes"}, (400, "", "unmarshal stream")),
         ({"model": "gemini-9", "messages": GOOD}, (503, "model_not_found", "模型 gemini-9 无可用渠道")),
         ({"model": "qwen2.5-omni-7b", "messages": GOOD}, (500, "model_price_error", "倍率或价格未配置")),
         ({"model": "gemini-2.0-flash+slw=1", "messages": GOOD}, (400, "", "did you mean 'slow'")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -230,6 +231,15 @@ def test_serve(monkeypatch, capsys, host, warned):
     assert "/sandbox/" in said.out
     assert "sk-mine" in said.out
     assert ("warning" in said.err) == warned
+
+
+def test_serve_in_json(monkeypatch, capsys):
+    """For programs the first line is a JSON object."""
+    monkeypatch.setattr(running.Sandbox, "wait", lambda _self: None)
+    serve("127.0.0.1", 0, None, "sk-mine", json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["key"] == "sk-mine"
+    assert told["url"].endswith("/v1")
 
 
 def test_serve_odd_host(monkeypatch, capsys):

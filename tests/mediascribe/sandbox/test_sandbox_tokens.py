@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -61,6 +62,37 @@ def test_gemini_video():
 def test_openai_image(width, height, tokens):
     """OpenAI counts squares of 512 after scaling down."""
     assert weigh.GPT_4O.image(width, height) == tokens
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "patches"),
+    [
+        (1024, 1024, 1024),  # 32 x 32
+        (1800, 2400, 1452),  # 4275 patches shrink by 0.6034 and then to whole patches: 33 x 44, the guide's example
+        (33, 1, 2),
+        (100_000, 10, 1536),  # one row, longer than the budget
+    ],
+)
+def test_openai_patches(width, height, patches):
+    """OpenAI's patch models count squares of 32, at most 1536, times their multiplier."""
+    assert weigh.openai_patches(Fraction(1))(width, height) == patches
+    assert weigh.GPT_5_MINI.image(width, height) == math.ceil(patches * Fraction("1.62"))
+
+
+def test_gpt_5_1():
+    """The tile models of the gpt-5 family have a base of 70 and 140 a tile."""
+    assert weigh.GPT_5_1.image(1024, 1024) == 70 + 4 * 140
+
+
+def test_gemini_3():
+    """Gemini 3 charges an image 1120, or 280 at low detail, and a second of video 70 and its sound."""
+    assert (weigh.GEMINI_3.image(10, 10), weigh.GEMINI_3.image(10, 10, low=True)) == (1120, 280)
+    assert weigh.GEMINI_3.video(clip("5/2")) == (210, 80)
+
+
+def test_glm():
+    """GLM's image is the gateway's flat 1047."""
+    assert weigh.GLM.image(10, 10) == 1047
 
 
 def test_openai_low_detail():

@@ -106,6 +106,82 @@ def test_no_price_no_charge():
         MODELS["qwen2.5-omni-7b"].charge(REFERENCE)
 
 
+def test_messages_is_shape_d():
+    """Shape D is the published one."""
+    assert usage.messages(Tokens(text=10, completion=12)) == {
+        "input_tokens": 10,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 12,
+        "claude_cache_creation_5_m_tokens": 0,
+        "claude_cache_creation_1_h_tokens": 0,
+    }
+
+
+def test_responses_counts_reasoning_apart():
+    """The usage of responses has no modalities, and reasoning inside the output."""
+    assert usage.responses(Tokens(text=5, image=700, completion=30, reasoning=20)) == {
+        "input_tokens": 705,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 30,
+        "output_tokens_details": {"reasoning_tokens": 20},
+        "total_tokens": 735,
+    }
+
+
+def test_google_tells_every_modality():
+    """Google's usage has the prompt by modality, and the thoughts beside the candidates, not inside."""
+    assert usage.generate_content(Tokens(text=5, image=258, audio=25, completion=30, reasoning=20)) == {
+        "promptTokenCount": 288,
+        "candidatesTokenCount": 10,
+        "thoughtsTokenCount": 20,
+        "totalTokenCount": 318,
+        "promptTokensDetails": [
+            {"modality": "TEXT", "tokenCount": 5},
+            {"modality": "IMAGE", "tokenCount": 258},
+            {"modality": "AUDIO", "tokenCount": 25},
+        ],
+    }
+    assert list(usage.generate_content(Tokens(text=5))) == [
+        "promptTokenCount",
+        "totalTokenCount",
+        "promptTokensDetails",
+    ]
+
+
+def test_glm_has_totals_alone():
+    """Shape J has totals, cached and reasoning tokens."""
+    body = usage.glm(Tokens(text=5, image=1047, completion=9, reasoning=2))
+    assert (body["prompt_tokens"], body["total_tokens"]) == (1052, 1061)
+    assert body["completion_tokens_details"] == {"reasoning_tokens": 2}
+
+
+def test_endpoints_of_the_models():
+    """Each listed model names the dialects that it answers in, also in the price list."""
+    listed = {row["id"]: row["supported_endpoint_types"] for row in listing()["data"]}
+    assert listed["gpt-5.1-codex"] == listed["gpt-5.2-pro"] == ["openai-response"]
+    assert listed["gpt-5-mini"] == ["openai", "openai-response"]
+    assert listed["claude-opus-4-5-20251101"] == ["anthropic", "openai"]
+    assert listed["gemini-3-flash-preview"] == ["gemini", "openai"]
+    assert listed["deepseek-chat"] == ["openai"]
+    assert {row["model_name"]: row["supported_endpoint_types"] for row in pricing()["data"]} == listed
+
+
+@pytest.mark.parametrize(
+    ("model", "nano_usd"),
+    [
+        ("gpt-5.1-codex", 1000 * 1250 + 100 * 10_000),
+        ("gpt-5.2-pro", 1000 * 21_000 + 100 * 168_000),
+        ("gpt-5-mini", 1000 * 250 + 100 * 2000),
+        ("claude-opus-4-5-20251101", 1000 * 5000 + 100 * 25_000),
+        ("gemini-3-flash-preview", 1000 * 500 + 100 * 3000),
+    ],
+)
+def test_list_prices(model, nano_usd):
+    """A thousand tokens in and a hundred out cost the list price."""
+    assert MODELS[model].charge(Tokens(text=1000, completion=100)) == nano_usd
+
+
 def test_listing_leaves_out_what_has_no_price():
     """A model without a price is not listed."""
     names = {row["id"] for row in listing()["data"]}
@@ -115,7 +191,7 @@ def test_listing_leaves_out_what_has_no_price():
         "object": "model",
         "created": 1626777600,
         "owned_by": "google",
-        "supported_endpoint_types": ["openai"],
+        "supported_endpoint_types": ["gemini", "openai"],
     }
 
 
