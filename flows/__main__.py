@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
+    from mediascribe.doctor import Check
     from mediascribe.report.progress import Style
     from mediascribe.run import Outcome
 
@@ -81,6 +82,17 @@ def backfill(
         return await flow(job=str(job), reasons=reasons, progress=style, return_state=True)
 
     return _flow(job, reasons, start, json=json)
+
+
+@app.command
+def doctor(job: JobPath, *, json: Json = False) -> int:
+    """Find what would go wrong with a job before a run is paid for. Asks about one item of each kind of media."""
+    from mediascribe.report.diagnosis import print_check  # noqa: PLC0415 - other commands do without
+
+    checks = asyncio.run(_examined(str(job), (lambda _: None) if json else lambda one: print_check(one, Console())))
+    if json:
+        _print_json([msgspec.to_builtins(check) for check in checks])
+    return 1 if any(check.verdict == "fail" for check in checks) else 0
 
 
 @app.command
@@ -171,6 +183,26 @@ def main(tokens: list[str] | None = None) -> None:
     sys.exit(status or 0)
 
 
+async def _examined(job: str, show: Callable[[Check], None]) -> list[Check]:
+    """The checks of *job*, each shown as soon as it is made."""
+    from mediascribe.doctor import Patient, examine  # noqa: PLC0415 - other commands do without
+    from mediascribe.session import check, connected  # noqa: PLC0415
+
+    inputs, checks = check(job), []
+    async with connected(inputs) as opened:
+        patient = Patient(
+            question=opened.question(inputs.facts()),
+            client=opened.client,
+            prices=opened.prices,
+            items=inputs.items(),
+            warnings=inputs.warnings(),
+        )
+        async for one in examine(patient):
+            show(one)
+            checks.append(one)
+    return checks
+
+
 def _flow(job: Path, reasons: tuple[Reason, ...], start: Start, *, json: bool) -> int:
     """Run a flow here, under the configured Prefect server or an embedded one, and print how it ended.
 
@@ -179,8 +211,11 @@ def _flow(job: Path, reasons: tuple[Reason, ...], start: Start, *, json: bool) -
     from mediascribe.report.summary import print_outcome  # noqa: PLC0415 - other commands do without
     from mediascribe.session import check, nothing_to_ask  # noqa: PLC0415
 
-    outcome = nothing_to_ask(check(str(job)), reasons)
+    inputs = check(str(job))
+    outcome = nothing_to_ask(inputs, reasons)
     if not outcome:
+        for warning in inputs.warnings():
+            _say(f"warning: {warning}")
         if not json and "PREFECT_API_URL" not in os.environ:
             _say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
         outcome = asyncio.run(_outcome(start("none" if json else "auto")))

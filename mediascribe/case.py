@@ -2,22 +2,32 @@
 
 The same steps are taken live and on replay, so that a record is a pure function of the journal: `Describer` journals an
 entry and then hands it to the case; a resumed shard hands over the entries that it finds.
+
+A row may be asked a second question (`Again`), once. Then the better of the two outcomes is its result, and both are in
+its cost.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, assert_never, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, assert_never, cast
 
-from mediascribe.domain import NO_USAGE, Completion, Cost, ErrorClass, Failure, Item, Reason, Record, Request, Usage
+from mediascribe.domain import Completion, Cost, ErrorClass, Failure, Item, Reason, Record, Request, Usage
 from mediascribe.errors import AttemptError, InDoubtError, PermanentError, RateLimitedError
-from mediascribe.journal import Answered, Entry, GaveUp, Sent, Unanswered
+from mediascribe.journal import Again, Answered, Entry, GaveUp, Sent, Unanswered
+from mediascribe.wire import DIALECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from mediascribe.journal import Cause
     from mediascribe.pricing import PriceBook
-    from mediascribe.wire import Dialect
+
+    Fit = Callable[[Completion], Completion | Failure]
+
+# Which of two outcomes is worth more to whoever asked.
+_RANK: Final = {"ok": 4, "truncated": 3, "refused": 2, "failed": 1, "skipped": 0}
 
 
 class Case:
@@ -29,8 +39,10 @@ class Case:
 
     __slots__ = (
         "_billed",
+        "_cause",
         "_completed_at",
-        "_dialect",
+        "_first",
+        "_fit",
         "_last",
         "_latency_s",
         "_requested_at",
@@ -45,14 +57,21 @@ class Case:
     )
 
     def __init__(
-        self, item: Item, reason: Reason, request: Request, dialect: Dialect, *, key: str | None = None
+        self, item: Item, reason: Reason, request: Request, *, fit: Fit | None = None, key: str | None = None
     ) -> None:
-        """Open the case of *item*; *key* stands in for the request's own where the whole request is not known."""
-        self.item, self.reason, self.request, self._dialect = item, reason, request, dialect
+        """Open the case of *item*.
+
+        *fit* judges what an answer says (by the job's schema); *key* stands in for the request's own where the whole
+        request is not known.
+        """
+        self.item, self.reason, self.request = item, reason, request
         self.key = key or request.key
         self.attempts = self.used = self.in_doubt = 0
         self.outcome: Completion | Failure | None = None
-        self._billed: list[Usage] = []
+        self._fit = fit
+        self._cause: Cause | None = None
+        self._first: Completion | Failure | None = None
+        self._billed: list[_Billed] = []
         self._last: Failure | None = None
         self._requested_at: float | None = None
         self._completed_at: float | None = None
@@ -61,7 +80,7 @@ class Case:
     def replay(self, entries: Iterable[Entry]) -> None:
         """Take the steps that *entries* tell of; what an attempt met is remembered, not raised."""
         for entry in entries:
-            if self.outcome is not None:
+            if self.outcome is not None and not isinstance(entry, Again):
                 return
             try:
                 self._step(entry)
@@ -79,14 +98,17 @@ class Case:
         """An answer came: it is the outcome, or raises what is wrong with it (an `AttemptError`)."""
         self._completed_at, self._latency_s = entry.at, entry.latency_s
         try:
-            self.outcome = self._dialect.decode(entry.answer, self.request)
+            completion = DIALECTS[self.request.dialect].decode(entry.answer, self.request)
         except AttemptError as error:
             self.in_doubt -= not isinstance(error, InDoubtError)
             self._failed(error.failure, costs_attempt=not isinstance(error, RateLimitedError))
             if isinstance(error, PermanentError):
-                self.outcome = error.failure
+                self._settle(error.failure)
             raise
         self.in_doubt -= 1
+        outcome = self._fit(completion) if self._fit else completion
+        self._bill(outcome.usage)
+        self._settle(outcome)
 
     def unanswered(self, failure: Failure, at: float, *, in_doubt: bool) -> None:
         """The attempt ended without a whole answer; *in_doubt* says that it may have been billed."""
@@ -96,12 +118,27 @@ class Case:
 
     def give_up(self) -> None:
         """No further attempt: what the last one met is the outcome."""
-        self.outcome = self._last
+        if self._last:
+            self._settle(self._last)
+
+    def again(self, entry: Again) -> None:
+        """Ask the second question *entry*, with fresh attempts."""
+        self._first, self._cause, self.outcome = self.outcome, entry.cause, None
+        self.used, self._last = 0, None
+        self.request = replace(
+            self.request, model=entry.model, dialect=entry.dialect, prompt=entry.prompt, parameters=entry.parameters
+        )
+
+    @property
+    def asked_again(self) -> bool:
+        """Whether this is the second question already."""
+        return self._cause is not None
 
     @property
     def wasted_tokens(self) -> int:
         """Tokens billed by attempts whose answer is not the outcome."""
-        return sum(usage.total_tokens for usage in self._wasted())
+        kept = self.outcome.usage if self.outcome else None
+        return sum(billed.usage.total_tokens for billed in self._billed if billed.usage is not kept)
 
     def record(self, prices: PriceBook) -> Record:
         """The result row. Its cost is all that the row was billed for, wasted attempts included."""
@@ -132,28 +169,40 @@ class Case:
                 self.unanswered(failure, entry.at, in_doubt=entry.in_doubt)
             case GaveUp():
                 self.give_up()
+            case Again():
+                self.again(entry)
             case _:
                 assert_never(entry)
 
     def _failed(self, failure: Failure, *, costs_attempt: bool) -> None:
         self.used += costs_attempt
         self._last = failure
-        if failure.usage.source != "missing":
-            self._billed.append(failure.usage)
+        self._bill(failure.usage)
 
-    def _wasted(self) -> list[Usage]:
-        kept = self.outcome.usage if self.outcome else NO_USAGE
-        return [usage for usage in self._billed if usage is not kept]
+    def _bill(self, usage: Usage) -> None:
+        self._billed.append(_Billed(usage=usage, model=self.request.model))
+
+    def _settle(self, outcome: Completion | Failure) -> None:
+        """Make *outcome* the row's, unless the first question had a better one."""
+        first, cause = self._first, self._cause
+        if first and cause:
+            better = _RANK[outcome.status] >= _RANK[first.status]
+            outcome = replace(outcome, flags=(*outcome.flags, cause)) if better else first
+        self.outcome = outcome
 
     def _cost(self, prices: PriceBook) -> Cost | None:
         """The sum over all billed attempts; None as soon as one of them has no price."""
-        kept = self.outcome.usage if self.outcome else NO_USAGE
-        billed = [usage for usage in (*self._wasted(), kept) if usage.source != "missing"]
         on = datetime.fromtimestamp(self._completed_at or 0, UTC).date()
-        costs = [cost for usage in billed if (cost := prices.cost(usage, self.request.model, on))]
+        billed = [one for one in self._billed if one.usage.source != "missing"]
+        costs = [cost for one in billed if (cost := prices.cost(one.usage, one.model, on))]
         if not billed or len(costs) < len(billed):
             return None
         return Cost(nano_usd=sum(cost.nano_usd for cost in costs), price_version=costs[-1].price_version)
+
+
+class _Billed(NamedTuple):
+    usage: Usage
+    model: str
 
 
 def _utc(at: float | None) -> datetime | None:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mediascribe.errors import AttemptError
-    from mediascribe.job import GatewaySection
+    from mediascribe.job_sections import GatewaySection
 
 # The gateway retries inside already; LiteLLM's retries would be billed and never seen (reliability notes 0.5).
-_HEADERS: Final = {"content-type": "application/json", "accept": "application/json", "x-litellm-num-retries": "0"}
+_HEADERS: Final = {"content-type": "application/json", "x-litellm-num-retries": "0"}
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -53,7 +53,8 @@ class Client:
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._transport = AiohttpTransport(verify=unused, client=session)
         agent = f"mediascribe/{__version__}"
-        self._headers = httpx.Headers(_HEADERS | {"authorization": f"Bearer {self._key}", "user-agent": agent})
+        own = {"authorization": f"Bearer {self._key}", "user-agent": agent}
+        self._headers = httpx.Headers(_HEADERS | self._gateway.headers | own)
         self._extensions = {"timeout": {"connect": self._gateway.connect_timeout_s}}
         return self
 
@@ -69,18 +70,25 @@ class Client:
             PermanentError: the answer is longer than the job allows.
             StopRunError: the gateway's certificate is not to be trusted.
         """
+        request = httpx.Request("POST", url, headers=self._headers, content=body, extensions=self._extensions)
+        request.headers.update(headers)
+        return await self._answer(request)
+
+    async def get(self, url: str) -> Answer:
+        """Ask for *url*; raises like `post`."""
+        return await self._answer(httpx.Request("GET", url, headers=self._headers, extensions=self._extensions))
+
+    async def _answer(self, request: httpx.Request) -> Answer:
         try:
             async with asyncio.timeout(self._gateway.total_timeout_s):
-                return await self._exchange(url, body, headers)
+                return await self._exchange(request)
         except TimeoutError:
             raise InDoubtError(_failure("timeout", f"no answer within {self._gateway.total_timeout_s:g} s")) from None
         except (httpx.HTTPError, aiohttp.ClientError) as error:
             raise _no_answer(error, self._key) from None
 
-    async def _exchange(self, url: str, body: bytes, own_headers: Mapping[str, str]) -> Answer:
+    async def _exchange(self, request: httpx.Request) -> Answer:
         # Straight to the transport: a whole httpx client would add redirects and cookies, and cost as much again.
-        request = httpx.Request("POST", url, headers=self._headers, content=body, extensions=self._extensions)
-        request.headers.update(own_headers)
         response = await self._transport.handle_async_request(request)
         try:
             headers = {name: value for name, value in response.headers.items() if keep_header(name)}

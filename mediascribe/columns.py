@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping  # noqa: TC003 - a plan's file is decoded by the annotations of RunFacts
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from mediascribe.domain import MEDIA_KINDS, Completion
 from mediascribe.errors import ConfigError
-from mediascribe.job import ColumnType  # noqa: TC001 - likewise
+from mediascribe.job_sections import ColumnType  # noqa: TC001 - likewise
 from mediascribe.redact import redact_url
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mediascribe.domain import Failure, Item, Record, Shard, Usage
 
 SCHEMA_VERSION: Final = "1"
+ANSWER_PREFIX: Final = "answer_"
 USAGE_COLUMNS: Final = (
     "prompt_tokens",
     "completion_tokens",
@@ -89,6 +91,10 @@ CARRIED_TYPES: Final[Mapping[ColumnType, pa.DataType]] = {
     "timestamp": _UTC,
 }
 
+_CARRIED: Final = ("[manifest] carry", "carried column", "the column in the manifest")
+_ANSWER: Final = ("[answer] schema", "answer's column", "the property")
+_NONE: Final[Mapping[str, ColumnType]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
@@ -102,21 +108,23 @@ class RunFacts:
     prompt_sha256: str
     parameters_sha256: str
     carry: Mapping[str, ColumnType]
+    answer: Mapping[str, ColumnType] = field(default_factory=dict)
 
 
-def schema(carry: Mapping[str, ColumnType]) -> pa.Schema:
-    """Schema v1 with the columns that a job carries, after `reason`.
+def schema(carry: Mapping[str, ColumnType], answer: Mapping[str, ColumnType] = _NONE) -> pa.Schema:
+    """Schema v1 with the columns that a job carries, and those of its answers' schema, after `reason`.
 
     Raises:
-        ConfigError: a carried column has the name of another, in any case of letters, since many readers ignore case.
+        ConfigError: such a column has the name of another, in any case of letters, since many readers ignore case.
     """
     taken = {name.casefold(): f"the dataset's own column `{name}`" for name in SCHEMA.names}
     taken["date"] = "the column `date` that readers take from the folder's name"
-    for name in carry:
-        if other := taken.get(name.casefold()):
-            raise ConfigError(f"[manifest] carry: `{name}` collides with {other}: rename the column in the manifest")
-        taken[name.casefold()] = f"the carried column `{name}`"
-    return with_carried([pa.field(name, CARRIED_TYPES[kind]) for name, kind in carry.items()])
+    for (section, noun, advice), own in ((_CARRIED, carry), (_ANSWER, answer)):
+        for name in own:
+            if other := taken.get(name.casefold()):
+                raise ConfigError(f"{section}: `{name}` collides with {other}: rename {advice}")
+            taken[name.casefold()] = f"the {noun} `{name}`"
+    return with_carried([pa.field(name, CARRIED_TYPES[kind]) for name, kind in (*carry.items(), *answer.items())])
 
 
 def with_carried(carried: Iterable[pa.Field[Any]]) -> pa.Schema:
@@ -130,7 +138,7 @@ def to_batch(facts: RunFacts, shard: Shard, records: Sequence[Record]) -> pa.Rec
     No value of a row can make the batch fail, as its answer is paid for: a lone surrogate becomes `?`, and a carried
     value that does not fit its type is null.
     """
-    wanted = schema(facts.carry)
+    wanted = schema(facts.carry, facts.answer)
     rows = [_row(facts, shard, record) for record in records]
     columns = [_array([row.get(field.name) for row in rows], field.type) for field in wanted]
     return pa.RecordBatch.from_arrays(columns, schema=wanted)
@@ -140,8 +148,9 @@ def _row(facts: RunFacts, shard: Shard, record: Record) -> dict[str, Any]:
     """The values of one row by column; absent ones are null."""
     return {
         **_asked(record.item),
-        **_carried(record.item, facts.carry),
+        **_fitted(record.item.carried, facts.carry),
         **_answered(record.outcome),
+        **_structured(record.outcome, facts.answer),
         **_billed(record.outcome.usage),
         "request_key": record.request_key,
         "run_id": facts.run_id,
@@ -173,15 +182,24 @@ def _asked(item: Item) -> dict[str, Any]:
     }
 
 
-def _carried(item: Item, carry: Mapping[str, ColumnType]) -> dict[str, Any]:
+def _fitted(values: Mapping[str, Any], columns: Mapping[str, ColumnType]) -> dict[str, Any]:
+    """*values* in the types of *columns*; one that does not fit is null."""
     fitted: dict[str, Any] = {}
-    for name, kind in carry.items():
-        value = item.carried.get(name)
+    for name, kind in columns.items():
+        value = values.get(name)
         try:
             fitted[name] = None if value is None else _FIT[kind](value)
         except (LookupError, OverflowError, TypeError, ValueError):
             fitted[name] = None
     return fitted
+
+
+def _structured(outcome: Completion | Failure, columns: Mapping[str, ColumnType]) -> dict[str, Any]:
+    """The scalars of a structured answer, each in the column `answer_<name>`."""
+    if not columns or not isinstance(outcome, Completion) or outcome.answer_json is None:
+        return {}
+    members = json.loads(outcome.answer_json)
+    return _fitted({f"{ANSWER_PREFIX}{name}": value for name, value in members.items()}, columns)
 
 
 def _answered(outcome: Completion | Failure) -> dict[str, Any]:
@@ -194,8 +212,13 @@ def _answered(outcome: Completion | Failure) -> dict[str, Any]:
         "gateway_request_id": outcome.gateway_request_id,
     }
     if isinstance(outcome, Completion):
-        return row | {"description": outcome.text, "reasoning": outcome.reasoning}
+        return row | {
+            "description": outcome.text,
+            "answer_json": outcome.answer_json,
+            "reasoning": outcome.reasoning,
+        }
     return row | {
+        "description": outcome.text,
         "error_class": outcome.error_class,
         "error_code": outcome.code,
         "http_status": outcome.http_status,

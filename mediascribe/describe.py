@@ -13,12 +13,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from mediascribe import dataset, journal, plan, prompt, retry
+from mediascribe import dataset, journal, plan, retry
 from mediascribe.case import Case
 from mediascribe.domain import Failure, Item, Reason, Record, Request, Shard
 from mediascribe.errors import AttemptError, InDoubtError, PermanentError, RateLimitedError, StopRunError
 from mediascribe.journal import Answered, GaveUp, Journal, Sent, Unanswered
-from mediascribe.media import address
 from mediascribe.wire import DIALECTS
 
 if TYPE_CHECKING:
@@ -27,41 +26,13 @@ if TYPE_CHECKING:
 
     from mediascribe.client import Client
     from mediascribe.dataset import RunFacts
-    from mediascribe.job import Job
     from mediascribe.limiter import Limiter
     from mediascribe.plan import Plan
     from mediascribe.pricing import PriceBook
-    from mediascribe.prompt import Prompt
+    from mediascribe.question import Question
     from mediascribe.store import Store
 
 _SYNC_EVERY_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What a run asks about every item, and where its media are."""
-
-    job: Job
-    facts: RunFacts
-    prompt: Prompt
-    media_base_url: str | None
-
-    def request(self, item: Item) -> Request:
-        """The request for *item*.
-
-        Raises:
-            ValueError: the prompt's template cannot be filled from this row.
-        """
-        text, system = prompt.render(self.prompt, item.variables)
-        return Request(
-            model=self.facts.model,
-            dialect=self.facts.dialect,
-            prompt=text,
-            system=system,
-            media=address.absolute(item.media, self.media_base_url),
-            identity=item.media,
-            parameters=self.job.parameters,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +80,6 @@ class Describer:
         """Bring together what was made apart; *announce* hears of every record. Nothing is sent yet."""
         self._question, self._landing, self._announce = question, landing, announce
         self._client, self._limiter = reach.client, reach.limiter
-        self._dialect = DIALECTS[question.facts.dialect]
         self._stop: StopRunError | None = None
         self._stopping = asyncio.Event()
 
@@ -159,16 +129,26 @@ class Describer:
         except ValueError as error:
             problem = Failure(error_class="row", code="prompt", message=f"row {item.row_number}: {error}")
             return Record(item=item, reason=reason, outcome=problem)
-        case = Case(item, reason, request, self._dialect)
+        case = Case(item, reason, request, fit=self._question.fit)
         case.replay(desk.found.rows.get(item.row_number, ()))
-        if case.outcome is None:
-            await self._ask(case, desk.log)
+        await self._ask(case, desk.log)
         desk.in_doubt += case.in_doubt
         return case.record(self._landing.prices) if case.outcome else None
 
     async def _ask(self, case: Case, log: Journal) -> None:
+        """Attempt until *case* has its outcome, with a second question where it wants one, or the run stops."""
+        while True:
+            if case.outcome is None:
+                await self._try(case, log)
+            entry = self._question.again(case)
+            if entry is None:
+                return
+            log.append(entry)
+            case.again(entry)
+
+    async def _try(self, case: Case, log: Journal) -> None:
         """Attempt until *case* has an outcome, or the run stops."""
-        body = self._dialect.encode(case.request)
+        body = DIALECTS[case.request.dialect].encode(case.request)
         try:
             async for attempt in retry.policy(self._question.job.retry, used=case.used, sleep=self._pause):
                 with attempt:
@@ -183,7 +163,7 @@ class Describer:
 
     async def _attempt(self, case: Case, body: bytes, log: Journal) -> None:
         """One exchange, journalled on both sides; raises what is wrong with the answer."""
-        row = case.item.row_number
+        row, dialect = case.item.row_number, DIALECTS[case.request.dialect]
         async with self._limiter.slot() as admitted_at:
             if self._stop:
                 raise self._stop
@@ -192,7 +172,7 @@ class Describer:
             case.sent(sent_at)
             try:
                 answer = await self._client.post(
-                    self._dialect.url(self._client.base_url, case.request), body, self._dialect.headers
+                    dialect.url(self._client.base_url, case.request), body, dialect.headers
                 )
             except AttemptError as error:
                 _journal_unanswered(case, error, log)
@@ -265,7 +245,7 @@ def _cases(unfinished: Plan, shard: Shard, found: journal.Replay) -> Iterator[Ca
         # The prompt may have changed since: the key is the journal's, and decoding needs model and media only.
         request = Request(model=facts.model, dialect=facts.dialect, prompt="", media=item.media, identity=item.media)
         key = next((entry.key for entry in entries if isinstance(entry, Sent)), None)
-        case = Case(item, reason, request, DIALECTS[facts.dialect], key=key)
+        case = Case(item, reason, request, key=key)
         case.replay(entries)
         yield case
 

@@ -47,6 +47,9 @@ Flag = Literal[
     "zero_usage",  # a usage of zeros
     "no_usage",  # no usage at all
     "usage_inconsistent",  # parts larger than their total
+    "fallback",  # the answer is that of a second model
+    "longer",  # the answer was cut, and this is the one with more room
+    "repaired",  # the answer did not fit the schema, and this one does
 ]
 
 ErrorClass = Literal[
@@ -64,6 +67,7 @@ ErrorClass = Literal[
     "malformed",  # an answer that is none: wrong type, cut, no choices
     "empty",  # an answer without text
     "oversize",  # an answer beyond the body cap
+    "schema",  # an answer that does not fit the job's schema
 ]
 
 
@@ -106,7 +110,8 @@ NO_USAGE: Final = Usage()
 class Failure:
     """Why there is no completion.
 
-    `code` is the gateway's own word; `message` is fit for a person and free of secrets.
+    `code` is the gateway's own word; `message` is fit for a person and free of secrets; `text` is what the model said
+    all the same.
     """
 
     error_class: ErrorClass
@@ -119,6 +124,7 @@ class Failure:
     model_returned: str | None = None
     response_id: str | None = None
     gateway_request_id: str | None = None
+    text: str | None = None
 
     @property
     def status(self) -> Status:
@@ -128,12 +134,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What the gateway answered: text to keep, why it ended, and what it cost."""
+    """What the gateway answered: text to keep, why it ended, and what it cost.
+
+    `answer_json` is the answer as compact JSON where the job has a schema, which it fits.
+    """
 
     status: CompletionStatus
     text: str
     usage: Usage
     flags: tuple[Flag, ...] = ()
+    answer_json: str | None = None
     finish_reason: str | None = None
     reasoning: str | None = None
     model_returned: str | None = None

@@ -10,143 +10,52 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from mediascribe.domain import digest
+from mediascribe.domain import Thinking, digest
 from mediascribe.errors import ConfigError
+from mediascribe.job_sections import (
+    SANDBOX_URL,
+    AnswerSection,
+    GatewaySection,
+    LimitsSection,
+    ManifestSection,
+    MediaSection,
+    Name,
+    PromptSection,
+    RetrySection,
+    Section,
+)
 from mediascribe.redact import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
-SANDBOX_URL = "sandbox"
+__all__ = ["SANDBOX_URL", "Job", "load"]
+
 _QUOTED_CHARACTERS = 80
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ManifestSection(_Section):
-    """Where the rows are, and what their columns mean."""
-
-    path: str = Field(description="the manifest: .csv, .jsonl or .parquet")
-    format: Literal["auto", "csv", "jsonl", "parquet"] = Field("auto", description="auto: by the file's ending")
-    item_id: str = Field(
-        "item_id", description="column of the row's own id; without it the id is the hash of its content"
-    )
-    image: list[str] = Field(["image_url"], description="columns that hold image URLs")
-    audio: list[str] = Field(["audio_url"], description="columns that hold audio URLs")
-    video: list[str] = Field(["video_url"], description="columns that hold video URLs")
-    url: str = Field("url", description="column of a URL whose kind another column names")
-    media_kind: str = Field("media_kind", description="column of that kind: image, audio or video")
-    carry: dict[str, ColumnType] = Field(
-        default_factory=dict, description="columns copied to the result, with their type"
-    )
-
-    @field_validator("carry", mode="before")
-    @classmethod
-    def _carry_names_are_strings(cls, value: object) -> object:
-        """A plain list carries its columns as strings."""
-        if not isinstance(value, list):
-            return value
-        if not all(isinstance(name, str) for name in value):
-            raise ValueError('wants column names, or a table of their types: carry = { price = "float64" }')
-        return dict.fromkeys(value, "string")
-
-
-class GatewaySection(_Section):
-    """Whom to ask."""
-
-    base_url: str = Field(description="up to and including /v1; `sandbox` starts the embedded one")
-    api_key_env: str = Field("MEDIASCRIBE_API_KEY", description="name of the environment variable that holds the key")
-    dialect: Literal["chat"] = Field("chat", description="wire format")
-    connect_timeout_s: float = Field(5.0, gt=0, description="seconds until a connection must stand")
-    total_timeout_s: float = Field(300.0, gt=0, description="seconds until a whole answer must be there")
-    max_answer_bytes: int = Field(8 * 2**20, ge=1024, description="a longer answer is cut off and fails its row")
-
-    @field_validator("base_url")
-    @classmethod
-    def _base_url_is_http(cls, value: str) -> str:
-        if value == SANDBOX_URL:
-            return value
-        if not re.match(r"^https?://[^/\s?#@]+(/[^\s?#]*)?$", value):
-            raise ValueError("is no http(s) URL without user, query and fragment, such as https://api.mixrouter.com/v1")
-        if not re.search(r"/v\d+\w*/?$", value):
-            raise ValueError("must end in /v1: without it the gateway answers 200 with a web page")
-        return value.rstrip("/")
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _api_key_env_is_a_name(cls, value: str) -> str:
-        """Refuse a key in the place of the variable's name; the message must not show it."""
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            raise ValueError("is the name of an environment variable, such as MEDIASCRIBE_API_KEY, never the key")
-        return value
-
-
-class PromptSection(_Section):
-    """What to ask about every item."""
-
-    id: _Name = Field("default", description="stands in the prompt_id column")
-    text: str | None = Field(None, description="the template; {{ name }} stands for the row's column of that name")
-    file: str | None = Field(None, description="a file that holds the template")
-    system: str | None = Field(None, description="the system message, a template as well")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> PromptSection:
-        if (self.text is None) == (self.file is None):
-            raise ValueError("wants exactly one of `text` and `file`")
-        return self
-
-
-class MediaSection(_Section):
-    """How media reach the gateway."""
-
-    base_url: str | None = Field(None, description="prefix of relative URLs; `sandbox` serves data/samples")
-
-    @field_validator("base_url")
-    @classmethod
-    def _base_url_is_http(cls, value: str | None) -> str | None:
-        if value not in (None, SANDBOX_URL) and not re.match(r"^https?://[^/\s?#@]+(/[^\s?#]*)?$", value):
-            raise ValueError(
-                "is no http(s) URL without user, query and fragment, such as https://cdn.example.com/media"
-            )
-        return value
-
-
-class LimitsSection(_Section):
-    """What the quota allows."""
-
-    concurrency: int = Field(32, ge=1, le=10_000, description="requests in flight")
-    requests_per_minute: float | None = Field(None, gt=0, description="no more than this; unset: no such limit")
-
-
-class RetrySection(_Section):
-    """How long to try."""
-
-    attempts: int = Field(4, ge=1, le=20, description="attempts that a row may use up; a 429 uses none")
-    first_wait_s: float = Field(1.0, ge=0, description="ceiling of the first random wait; doubles each time")
-    max_wait_s: float = Field(60.0, ge=0, description="ceiling of any wait, the gateway's own wishes included")
-    row_deadline_s: float = Field(3600.0, gt=0, description="seconds after which a row is tried no more")
-
-
-class Job(_Section):
+class Job(Section):
     """One configuration file, validated."""
 
-    name: _Name
+    name: Name
     model: str = Field(min_length=1)
     output: str = Field(min_length=1, description="folder of the dataset")
     shard_rows: int | None = Field(None, ge=1, le=1_000_000, description="rows in a part; unset: 10,000 and up")
+    fallback: list[str] = Field(
+        default_factory=list,
+        description="models to ask once more where the first refuses or fails; the first that fits",
+    )
+    thinking: Thinking | None = Field(None, description="how much the model may think first; unset: its own default")
     manifest: ManifestSection
     gateway: GatewaySection
     prompt: PromptSection
     parameters: dict[str, Any] = Field(default_factory=dict, description="members of the request body")
     media: MediaSection = MediaSection()
+    answer: AnswerSection = AnswerSection()
     limits: LimitsSection = LimitsSection()
     retry: RetrySection = RetrySection()
 
@@ -168,20 +77,8 @@ class Job(_Section):
 
     @property
     def parameters_sha256(self) -> str:
-        """The hash of the request's parameters, for the column of that name."""
-        return digest(self.parameters)
-
-
-def _is_json(value: object) -> bool:
-    match value:
-        case dict():
-            return all(_is_json(member) for member in value.values())
-        case list():
-            return all(_is_json(member) for member in value)
-        case float():
-            return math.isfinite(value)
-        case _:
-            return isinstance(value, str | int)
+        """The hash of the request's parameters, thinking and schema included, for the column of that name."""
+        return digest([self.parameters, self.thinking, self.answer.model_dump(by_alias=True)])
 
 
 def load(path: str | Path) -> Job:
@@ -294,3 +191,15 @@ def _lines_outside_texts(text: str) -> Iterator[tuple[int, str]]:
         if not inside:
             yield number, line
         inside ^= len(re.findall(r"\"{3}|'{3}", line)) % 2 == 1
+
+
+def _is_json(value: object) -> bool:
+    match value:
+        case dict():
+            return all(_is_json(member) for member in value.values())
+        case list():
+            return all(_is_json(member) for member in value)
+        case float():
+            return math.isfinite(value)
+        case _:
+            return isinstance(value, str | int)

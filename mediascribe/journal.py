@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import msgspec
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+Cause = Literal["fallback", "longer", "repaired"]
 _HEAD_LENGTH: Final = 9
 
 
@@ -81,7 +82,19 @@ class GaveUp(msgspec.Struct, frozen=True, kw_only=True, tag="gave_up"):
     at: float
 
 
-Entry = Sent | Answered | Unanswered | GaveUp
+class Again(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
+    """The row's outcome so far is not good enough, and it is asked a second question, which stands here whole."""
+
+    row: int
+    at: float
+    cause: Cause
+    model: str
+    dialect: str
+    prompt: str
+    parameters: dict[str, Any]
+
+
+Entry = Sent | Answered | Unanswered | GaveUp | Again
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from mediascribe.job import LimitsSection
+    from mediascribe.job_sections import LimitsSection
 
 _FIRST_COOLDOWN_S: Final = 1.0
 _LONGEST_COOLDOWN_S: Final = 60.0

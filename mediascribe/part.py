@@ -118,7 +118,7 @@ def _write(staged: Path, facts: RunFacts, shard: Shard, records: Iterable[Record
     prices: set[str] = set()
     with pq.ParquetWriter(
         staged,
-        schema(facts.carry),
+        schema(facts.carry, facts.answer),
         compression="zstd",
         compression_level=3,
         write_page_index=True,

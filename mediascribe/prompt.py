@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from mediascribe.job import PromptSection
+    from mediascribe.job_sections import PromptSection
 
 _SHOWN_CHARACTERS: Final = 200
 _OTHER_FILES: Final = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)

@@ -17,7 +17,7 @@ from mediascribe.errors import AttemptError, InDoubtError, RateLimitedError, Tra
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mediascribe.job import RetrySection
+    from mediascribe.job_sections import RetrySection
 
 # An answer without text comes back the same, and a request in doubt may be billed each time (reliability notes 3).
 _ATTEMPTS_AT_MOST: Final = {"empty": 2}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from mediascribe.domain import MEDIA_KINDS
 from mediascribe.errors import ConfigError
-from mediascribe.job import ManifestSection
+from mediascribe.job_sections import ManifestSection
 from mediascribe.manifest import rows
 from mediascribe.manifest.layout import Layout
 
@@ -44,6 +44,11 @@ class Manifest:
     def format(self) -> rows.Format:
         """How the file is read."""
         return self.source.format
+
+    @property
+    def kinds(self) -> frozenset[MediaKind]:
+        """The kinds of media that its columns may hold."""
+        return frozenset(MEDIA_KINDS if self.layout.pair else (kind for _, kind in self.layout.media))
 
     def read(self) -> Iterator[Item]:
         """One Item for every data row, in file order; memory is bounded by a batch of rows, not by the file.

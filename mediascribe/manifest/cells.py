@@ -22,7 +22,7 @@ from mediascribe.redact import redact_text, redact_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mediascribe.job import ColumnType
+    from mediascribe.job_sections import ColumnType
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _SHOWN_CHARACTERS: Final = 80

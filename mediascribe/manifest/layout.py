@@ -12,7 +12,7 @@ from mediascribe.redact import canonical_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mediascribe.job import ColumnType
+    from mediascribe.job_sections import ColumnType
 
 _DERIVED_ID_DIGITS = 16
 

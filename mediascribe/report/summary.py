@@ -52,8 +52,8 @@ def print_rows(rows: Iterable[Mapping[str, Any]], console: Console) -> None:
     for row in rows:
         empty = False
         head = (row["item_id"], row["status"], row["media_kind"] or "no media")
-        console.print(Text("  ".join(map(_printable, head)), style="bold"), soft_wrap=True)
-        console.print(Text(_printable(row["description"] or row["error_message"] or "")), soft_wrap=True)
+        console.print(Text("  ".join(map(printable, head)), style="bold"), soft_wrap=True)
+        console.print(Text(printable(row["description"] or row["error_message"] or "")), soft_wrap=True)
     if empty:
         console.print("no such rows")
 
@@ -103,11 +103,11 @@ def _run_lines(outcome: Outcome, run: RunFile) -> Iterator[tuple[str, str]]:
 
 def _short(example: str) -> str:
     """One line of what may be a page."""
-    line = _printable(example)
+    line = printable(example)
     return line if len(line) <= _EXAMPLE_LENGTH else line[: _EXAMPLE_LENGTH - 1] + "…"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """*text* on one line, free of what a terminal would act on."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 

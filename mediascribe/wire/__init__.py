@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from mediascribe.wire import chat
+from mediascribe.wire import chat, generate_content, messages, responses, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +24,7 @@ ANSWER_HEADERS: Final = frozenset(
         "content-type",
         "date",
         "llm_provider-retry-after",
+        "request-id",
         "retry-after",
         "retry-after-ms",
         "x-dashscope-partialresponse",
@@ -32,7 +33,7 @@ ANSWER_HEADERS: Final = frozenset(
         "x-should-retry",
     }
 )
-ANSWER_HEADER_PREFIXES: Final = ("x-ratelimit-",)
+ANSWER_HEADER_PREFIXES: Final = ("anthropic-ratelimit-", "x-ratelimit-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +69,51 @@ def keep_header(name: str) -> bool:
     return name in ANSWER_HEADERS or name.startswith(ANSWER_HEADER_PREFIXES)
 
 
-EITHER: Final[frozenset[Carriage]] = frozenset({"url", "inline"})
+class _Module(Protocol):
+    """What a dialect's module has."""
+
+    CARRIES: Mapping[MediaKind, frozenset[Carriage]]
+    HEADERS: Mapping[str, str]
+
+    def url(self, base_url: str, request: Request, /) -> str: ...
+    def encode(self, request: Request, /) -> bytes: ...
+    def decode(self, answer: Answer, request: Request, /) -> Completion: ...
+
+
+def _dialect(name: str, module: _Module) -> Dialect:
+    return Dialect(
+        name=name,
+        url=module.url,
+        carries=module.CARRIES,
+        encode=module.encode,
+        decode=_decode(name, module.decode),
+        headers=module.HEADERS,
+    )
+
+
+def _decode(name: str, decode: Callable[[Answer, Request], Completion]) -> Callable[[Answer, Request], Completion]:
+    """*decode* for streamed answers too."""
+
+    def decode_either(answer: Answer, request: Request) -> Completion:
+        return decode(stream.assemble(answer, name) if _is_stream(answer, request) else answer, request)
+
+    return decode_either
+
+
+def _is_stream(answer: Answer, request: Request) -> bool:
+    """Whether *answer* may hold a stream; `assemble` leaves alone what is none.
+
+    An error may be JSON in spite of its content type (gateway notes 2.5), and a stream may have another one.
+    """
+    said = answer.headers.get("content-type", "").lower().startswith("text/event-stream")
+    return said or request.stream or answer.body.lstrip().startswith((b"data:", b"event:", b":"))
+
+
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
     {
-        "chat": Dialect(
-            name="chat",
-            url=chat.url,
-            carries=MappingProxyType({"image": EITHER, "audio": EITHER, "video": EITHER}),
-            encode=chat.encode,
-            decode=chat.decode,
-        )
+        "chat": _dialect("chat", chat),
+        "responses": _dialect("responses", responses),
+        "messages": _dialect("messages", messages),
+        "generate_content": _dialect("generate_content", generate_content),
     }
 )

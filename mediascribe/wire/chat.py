@@ -14,14 +14,27 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from mediascribe.errors import AttemptError, PermanentError, TransientError
+from mediascribe.subschemas import named
+from mediascribe.wire import data_url, thinking
 from mediascribe.wire.faults import fault, json_or_none
 from mediascribe.wire.reading import Received, empty, no_object, received, text_of
 
 if TYPE_CHECKING:
-    from mediascribe.domain import Completion, Request
-    from mediascribe.wire import Answer
+    from mediascribe.domain import Completion, Media, MediaKind, Request
+    from mediascribe.wire import Answer, Carriage
 
 _Ending = Literal["ok", "truncated", "refused", "broken"]
+
+_EITHER: Final[frozenset[Carriage]] = frozenset({"url", "inline"})
+CARRIES: Final[Mapping[MediaKind, frozenset[Carriage]]] = MappingProxyType(
+    {"image": _EITHER, "audio": _EITHER, "video": _EITHER}
+)
+HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+# What `input_audio` calls a type; any other by its second half.
+AUDIO_FORMATS: Final[Mapping[str, str]] = MappingProxyType(
+    {"": "mp3", "audio/mpeg": "mp3", "audio/vnd.wave": "wav", "audio/wave": "wav", "audio/x-wav": "wav"}
+)
 
 # Lower-case finish reasons, those that the gateway passes through raw included (gateway notes 3.1). Others count as ok.
 ENDINGS: Final[Mapping[str, _Ending]] = MappingProxyType(
@@ -39,6 +52,7 @@ ENDINGS: Final[Mapping[str, _Ending]] = MappingProxyType(
 
 # Thinking that stands in the text, before the answer (gateway notes 1.1 and trap 11); cut off, it has no end.
 _THINKING = re.compile(r"\s*<(think|budget:thinking)>(.*?)(?:</\1>\s*|\Z)", re.DOTALL)
+_OPENAI = re.compile(r"(gpt-|o\d|chatgpt-)", re.IGNORECASE)
 
 
 def url(base_url: str, _request: Request) -> str:
@@ -47,16 +61,49 @@ def url(base_url: str, _request: Request) -> str:
 
 
 def encode(request: Request) -> bytes:
-    """The body that asks *request*, not streamed."""
-    content: list[dict[str, Any]] = [{"type": "text", "text": request.prompt}]
-    for media in request.media:
-        part = f"{media.kind}_url"
-        content.append({"type": part, part: {"url": media.url}})
+    """The body that asks *request*.
+
+    `max_tokens` stays what it is called: the gateway itself renames it for the models that want
+    `max_completion_tokens`, and drops the sampling that they refuse (gateway notes 2.3).
+    """
+    content = [{"type": "text", "text": request.prompt}, *(_part(media, request.model) for media in request.media)]
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if request.system is not None:
         messages.insert(0, {"role": "system", "content": request.system})
-    body = {"model": request.model, "messages": messages, **request.parameters, "stream": False}
+    body = {"model": request.model, "messages": messages, **_members(request), "stream": request.stream}
     return msgspec.json.encode(body)
+
+
+def _part(media: Media, model: str) -> dict[str, Any]:
+    """The medium by its URL, which may be a data URL; a sound's bytes go into the part that the standard has for them.
+
+    OpenAI wants them without the URL's prefix, Qwen with it (gateway notes 3.1, 4.4 and trap 5).
+    """
+    if media.kind == "audio" and (inline := data_url.split(media.url)):
+        media_type, sound = inline
+        form = AUDIO_FORMATS.get(media_type, media_type.rpartition("/")[2])
+        sound = media.url if model.lower().startswith("qwen") else sound
+        return {"type": "input_audio", "input_audio": {"data": sound, "format": form}}
+    part = f"{media.kind}_url"
+    return {"type": part, part: {"url": media.url}}
+
+
+def _members(request: Request) -> dict[str, Any]:
+    """The job's parameters, and what follows from its other wishes; what they say themselves wins."""
+    derived: dict[str, Any] = {}
+    if request.thinking is not None:
+        derived |= thinking.switch(request.model, request.thinking)
+    if request.schema is not None:
+        strict = _OPENAI.match(request.model)  # elsewhere the strict form's null unions gain nothing
+        wanted = named(request.schema) if strict else {"name": "answer", "schema": request.schema, "strict": True}
+        derived["response_format"] = {"type": "json_schema", "json_schema": wanted}
+    if request.stream:
+        derived["stream_options"] = {"include_usage": True}
+    members = {
+        **request.parameters,
+        **{name: value for name, value in derived.items() if name not in request.parameters},
+    }
+    return thinking.made_to_fit(members) if request.model.lower().startswith("claude") else members
 
 
 def decode(answer: Answer, request: Request) -> Completion:

@@ -1,11 +1,7 @@
 """From an HTTP answer that is an error to the exception that says what to do about it.
 
-Rules of this file:
-
-- `RULES` is read from the top, the first row that fits decides. Code and type decide before the status does: this
-  gateway answers much that is permanent with 500, and an empty balance with 403 (gateway notes 2.5).
-- The message's text decides nothing.
-- A body may be empty, a web page, Chinese, or any JSON at all (gateway notes 5, trap 19).
+Which error it is, `fault_table` says. A body may be empty, a web page, Chinese, or any JSON at all (gateway notes 5,
+trap 19).
 """
 
 from __future__ import annotations
@@ -33,9 +29,11 @@ from mediascribe.errors import (
     TransientError,
 )
 from mediascribe.redact import redact_text
+from mediascribe.wire import fault_table
+from mediascribe.wire.fault_table import FLAGGED, TOLD_TO_WAIT, WEB_PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Iterator
 
     from mediascribe.domain import ErrorClass, Usage
     from mediascribe.wire import Answer
@@ -43,65 +41,6 @@ if TYPE_CHECKING:
 MESSAGE_LENGTH: Final = 300
 READ_LENGTH: Final = 4096  # of a message, or of a body without JSON, more is not looked at
 LONGEST_WAIT_S: Final = 31 * 86_400.0  # more than that is a point in time, not a wait
-WEB_PAGE: Final = "<web page>"
-FLAGGED: Final = "<flagged>"
-
-_ANY: Final = range(1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """An answer with one of `statuses` and, where there are `words`, one of them as its code or type."""
-
-    statuses: Container[int]
-    words: frozenset[str] | None
-    error: type[AttemptError]
-    error_class: ErrorClass
-
-
-def _words(*words: str) -> frozenset[str]:
-    return frozenset(words)
-
-
-RULES: Final = (
-    # Money. gateway notes 2.5: 403 with these codes; reliability notes 3: 402, 429 and 400 with those of the vendors.
-    Rule(_ANY, _words("insufficient_user_quota", "pre_consume_token_quota_failed"), StopRunError, "quota"),
-    Rule(_ANY, _words("insufficient_quota", "credit_balance_exhausted", "billing_error"), StopRunError, "quota"),
-    Rule(_ANY, _words("enforced_spend_limit_reached"), StopRunError, "quota"),
-    Rule({402}, None, StopRunError, "quota"),
-    # The key. gateway notes 2.5 and 3.3; reliability notes 3: litellm says 400 no_db_connection to an unknown key.
-    Rule({401}, None, StopRunError, "auth"),
-    Rule(_ANY, _words("invalid_api_key", "authentication_error", "no_db_connection"), StopRunError, "auth"),
-    # Content filters. gateway notes 2.5; reliability notes 3: a 403 that flags the input is about the row.
-    Rule(_ANY, _words("sensitive_words_detected", "prompt_blocked", FLAGGED), PermanentError, "safety"),
-    Rule(_ANY, _words("content_policy_violation", "image_content_policy_violation"), PermanentError, "safety"),
-    # The job. gateway notes 2.5: 503 model_not_found and 500 model_price_error are permanent.
-    Rule(_ANY, _words("model_not_found", "model_price_error"), StopRunError, "config"),
-    # A web page did not come from the gateway, which refuses keys and models in JSON. reliability notes 3.
-    Rule({403}, _words(WEB_PAGE), TransientError, "server"),
-    Rule({403}, None, StopRunError, "auth"),
-    Rule({404}, None, StopRunError, "config"),
-    Rule(range(300, 400), None, StopRunError, "config"),  # reliability notes 3: a POST is not redirected
-    # Media. gateway notes 2.5: 500; the rest are the vendor's codes (reliability notes 3: 400 bad media).
-    Rule(_ANY, _words("convert_request_failed", "count_token_failed"), PermanentError, "media"),
-    Rule(_ANY, _words("invalid_image", "invalid_image_url", "invalid_image_format"), PermanentError, "media"),
-    Rule(_ANY, _words("image_parse_error", "failed_to_download_image"), PermanentError, "media"),
-    # Too fast. gateway notes 2.5: possibly with an empty body; 3.3; reliability notes 3: litellm's own type.
-    Rule({429}, None, RateLimitedError, "rate_limit"),
-    Rule(_ANY, _words("rate_limit_error", "rate_limit_exceeded", "throttling_error"), RateLimitedError, "rate_limit"),
-    # gateway notes 2.5.
-    Rule(_ANY, _words("empty_response"), TransientError, "empty"),
-    Rule(_ANY, _words("new_api_panic"), PermanentError, "server"),
-    Rule(_ANY, _words("invalid_request", "read_request_body_failed"), PermanentError, "request"),
-    Rule(_ANY, _words("api_not_implemented"), PermanentError, "request"),
-    Rule({501}, None, PermanentError, "request"),
-    Rule(range(200, 500), _words("invalid_request_error"), PermanentError, "request"),
-    # Whoever gave up waiting at 504, the model may have answered (gateway notes 5, trap 22). reliability notes 3.
-    Rule({504, 524}, None, InDoubtError, "server"),
-    Rule({408, 409, 425}, None, TransientError, "server"),
-    Rule(range(400, 500), None, PermanentError, "request"),
-    Rule(_ANY, None, TransientError, "server"),
-)
 
 _ADVICE: Final[Mapping[ErrorClass, str]] = MappingProxyType(
     {
@@ -115,7 +54,9 @@ _ADVICE: Final[Mapping[ErrorClass, str]] = MappingProxyType(
 def fault(answer: Answer, *, usage: Usage = NO_USAGE) -> AttemptError:
     """The exception for an *answer* that is an error, whatever its status; *usage* is what it cost all the same."""
     said = _said(answer)
-    rule = next(rule for rule in RULES if said.status in rule.statuses and (not rule.words or rule.words & said.words))
+    told = next((wait for wait in (wait_s(answer.headers, limited=False), said.wait_s) if wait is not None), None)
+    signs = frozenset() if told is None else {TOLD_TO_WAIT}
+    rule = fault_table.rule(said.status, said.words | signs)
     error = _as_told(rule.error, answer.headers.get("x-should-retry"))
     message, request_id = _split_request_id(redact_text(on_one_line(said.message[:READ_LENGTH])))
     message = shorten(message) or f"the gateway answered {answer.status} and did not say why"
@@ -129,9 +70,12 @@ def fault(answer: Answer, *, usage: Usage = NO_USAGE) -> AttemptError:
         usage=usage,
         gateway_request_id=answer.headers.get("x-oneapi-request-id")
         or request_id
-        or answer.headers.get("x-request-id"),
+        or answer.headers.get("x-request-id")
+        or answer.headers.get("request-id"),
     )
-    return error(failure, wait_s=wait_s(answer.headers, limited=error is RateLimitedError))
+    if told is None and error is RateLimitedError:
+        told = wait_s(answer.headers, limited=True)
+    return error(failure, wait_s=told)
 
 
 def _as_told(error: type[AttemptError], should_retry: str | None) -> type[AttemptError]:
@@ -152,6 +96,7 @@ class _Said:
     words: frozenset[str]
     code: str | None
     message: str
+    wait_s: float | None = None
 
 
 def _said(answer: Answer) -> _Said:
@@ -163,7 +108,10 @@ def _said(answer: Answer) -> _Said:
     error = body.get("error")
     inner: Mapping[str, Any] = error if isinstance(error, Mapping) else body
     code, kind = _word(inner.get("code")), _word(inner.get("type"))
-    words = {word.lower() for word in (code, kind) if word}
+    # Google's code is the status once more, and its status the code.
+    status = _word(inner.get("status")) if inner is error and isinstance(inner.get("status"), str) else None
+    details = list(_details(inner))
+    words = {word.lower() for word in (code, kind, status, *(_word(one.get("reason")) for one in details)) if word}
     metadata = inner.get("metadata")
     if isinstance(metadata, Mapping) and "flagged_input" in metadata:
         words.add(FLAGGED)
@@ -171,9 +119,21 @@ def _said(answer: Answer) -> _Said:
     return _Said(
         status=_status(answer.status, code),
         words=frozenset(words),
-        code=code or kind,
+        code=status or code or kind,
         message=next((text for text in texts if isinstance(text, str)), ""),
+        wait_s=next((wait for one in details if (wait := _delay(one)) is not None), None),
     )
+
+
+def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Google's objects beside a message: reasons, and how long to wait."""
+    details = error.get("details")
+    return (one for one in details if isinstance(one, Mapping)) if isinstance(details, list) else iter(())
+
+
+def _delay(detail: Mapping[str, Any]) -> float | None:
+    delay = detail.get("retryDelay")
+    return _duration(delay) if isinstance(delay, str) else None
 
 
 def _said_in_text(answer: Answer) -> _Said:
@@ -247,7 +207,7 @@ def wait_s(headers: Mapping[str, str], *, limited: bool) -> float | None:
     """The seconds that the gateway asks for, in the order of reliability notes 3; None where it asks for none.
 
     A point in time counts from the answer's own `date` header, and counts for nothing without one. The
-    `x-ratelimit-reset-*` headers only speak of a quota that is used up, so they are read where *limited*.
+    reset headers of rate limits only speak of a quota that is used up, so they are read where *limited*.
     """
     waits = [
         _number(headers.get("retry-after-ms"), scale=0.001),
@@ -276,19 +236,29 @@ def _until(then: str | None, now: str | None) -> float | None:
 
 
 def _time(text: str) -> datetime:
-    time = parsedate_to_datetime(text)
+    time = datetime.fromisoformat(text) if text[:4].isdecimal() else parsedate_to_datetime(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:
     """The longest reset among the quotas that are not known to have something left."""
-    prefix = "x-ratelimit-reset-"
-    resets = [
-        _duration(value)
-        for name, value in headers.items()
-        if name.startswith(prefix) and headers.get(f"x-ratelimit-remaining-{name[len(prefix) :]}", "0") in {"0", ""}
-    ]
+    resets = [_reset_s(value, headers.get("date")) for left, value in _quotas(headers) if left in {"0", ""}]
     return max((wait for wait in resets if wait is not None), default=None)
+
+
+def _quotas(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is left of each quota, and when it refills, as OpenAI's and Anthropic's headers say it."""
+    for name, value in headers.items():
+        if name.startswith("x-ratelimit-reset-"):
+            yield headers.get(name.replace("-reset-", "-remaining-", 1), "0"), value
+        elif name.startswith("anthropic-ratelimit-") and name.endswith("-reset"):
+            yield headers.get(f"{name.removesuffix('reset')}remaining", "0"), value
+
+
+def _reset_s(value: str, now: str | None) -> float | None:
+    """Seconds until *value*: a duration, or a time (RFC 3339)."""
+    wait = _duration(value)
+    return _until(value, now) if wait is None else wait
 
 
 def _duration(text: str) -> float | None:

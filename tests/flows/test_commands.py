@@ -271,9 +271,56 @@ def test_an_output_that_cannot_be_written_is_named(here, job):
     assert "out" in ended.err
 
 
+def test_the_doctor_finds_a_sound_job_sound(here, job, gateway):
+    """Every line passes or says what is not known; one picture was asked about, nothing was written."""
+    ended = here("doctor", job())
+    assert ended.status == 0, ended
+    verdicts = {line.split()[1]: line.split()[0] for line in lines(ended.out) if not line.startswith(" ")}
+    assert verdicts == dict.fromkeys(("gateway", "key", "model", "dialect", "price", "image"), "pass") | {
+        "quota": "unknown"
+    }
+    assert len(gateway.ledger()) == 1
+    assert not list(Path().glob("out/results/**/*.parquet"))
+
+
+def test_the_doctor_names_a_rejected_key(here, job, gateway, monkeypatch):
+    """With what to do, status 1, and nothing asked."""
+    monkeypatch.setenv("MEDIASCRIBE_API_KEY", "sk-wrong-000000000000")
+    ended = here("doctor", job(), "--json")
+    assert ended.status == 1, ended
+    (check,) = (check for check in json.loads(ended.out) if check["verdict"] == "fail")
+    assert (check["name"], check["advice"]) == ("key", "check the key, and that it may use this gateway")
+    assert gateway.ledger() == []
+
+
+def test_a_job_that_no_dialect_can_carry_is_refused(here, job, gateway):
+    """Before anything is sent, with the model, the medium and what to do."""
+    manifest = f"item_id,audio_url\na,{gateway.media_url}red.png\n"
+    path = job(manifest=manifest)
+    Path(path).write_text(Path(path).read_text().replace("gemini-2.0-flash", "claude-sonnet-4-5-20250929"))
+    ended = here("run", path)
+    assert ended.status == 2, ended
+    assert "claude-sonnet-4-5-20250929" in ended.err
+    assert "audio" in ended.err
+    assert gateway.ledger() == []
+
+
+def test_structured_answers_become_columns(cli, job):
+    """A schema in the job, typed columns in the Parquet, and a table grouped by one of them."""
+    properties = '{ subject = { type = "string" }, sharp = { type = "boolean" } }'
+    more = f'[answer]\nschema = {{ type = "object", required = ["subject", "sharp"], properties = {properties} }}\n'
+    ended = cli("run", job(rows=5, more=more))
+    assert ended.status == 0, ended
+    rows = dataset.current(cli.folder / "out").to_pylist()
+    assert {type(row["answer_sharp"]) for row in rows} == {bool}
+    assert all(json.loads(row["answer_json"])["subject"] == row["answer_subject"] for row in rows)
+    (group,) = json.loads(cli("cost", "out", "--by", "answer_sharp", "--json").out)
+    assert group["rows"] == 5
+
+
 def test_help_names_every_command(cli):
     """A new user finds what there is."""
     ended = cli("--help")
     assert ended.status == 0
-    for command in ("run", "backfill", "cost", "verify", "sandbox"):
+    for command in ("run", "backfill", "doctor", "show", "cost", "verify", "sandbox"):
         assert f" {command} " in ended.out

@@ -80,5 +80,5 @@ def test_the_example_job_for_a_real_gateway_is_complete():
     load(path)
     for name, field in Job.model_fields.items():
         section = getattr(field.annotation, "model_fields", None)
-        for key in section or [name]:
+        for key in {one.alias or own for own, one in section.items()} if section else {name}:
             assert key == "file" or re.search(rf"^((# )?{key} = |\[{key}\])", text, re.MULTILINE), key

@@ -10,8 +10,7 @@ from mediascribe import pricing
 from mediascribe.case import Case
 from mediascribe.domain import Failure, Request
 from mediascribe.errors import AttemptError, InDoubtError, PermanentError, RateLimitedError, TransientError
-from mediascribe.journal import Answered, GaveUp, Sent, Unanswered
-from mediascribe.wire import DIALECTS
+from mediascribe.journal import Again, Answered, GaveUp, Sent, Unanswered
 
 JSON = {"content-type": "application/json"}
 BOOK = pricing.load()
@@ -41,7 +40,7 @@ def case(build):
     def _case(*entries):
         item = build.item()
         request = Request(model="gemini-2.0-flash", dialect="chat", prompt="?", media=item.media, identity=item.media)
-        opened = Case(item, "new", request, DIALECTS["chat"])
+        opened = Case(item, "new", request)
         opened.replay(entries)
         return opened
 
@@ -118,6 +117,48 @@ def test_every_billed_attempt_is_in_the_cost(case):
     assert record.cost.nano_usd == 16_000 + 2_400
 
 
+def cut(text="A squ"):
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    return answered({"choices": [{"message": {"content": text}, "finish_reason": "length"}], "usage": usage})
+
+
+def again(cause, *, model="gemini-2.0-flash"):
+    return Again(row=1, at=2.5, cause=cause, model=model, dialect="chat", prompt="?", parameters={"max_tokens": 99})
+
+
+def test_the_better_answer_is_kept_and_both_are_paid(case):
+    """Cut, asked once more with more room, whole: the second is kept, the first is waste, both are in the cost."""
+    settled = case(SENT, cut(), again("longer"), SENT, completion(tokens=100))
+    record = settled.record(BOOK)
+    assert (record.outcome.status, record.outcome.flags, record.wasted_tokens) == ("ok", ("longer",), 110)
+    assert record.cost.nano_usd == 200 * 100 + (10 + 2) * 400
+    assert settled.asked_again
+    assert settled.request.parameters == {"max_tokens": 99}
+
+
+def test_a_worse_second_answer_does_not_replace_the_first(case):
+    """A cut answer is better than none."""
+    record = case(SENT, cut(), again("longer"), SENT, error(502), GAVE_UP).record(BOOK)
+    assert (record.outcome.status, record.outcome.text, record.outcome.flags) == ("truncated", "A squ", ())
+    assert (record.attempts, record.wasted_tokens) == (2, 0)
+
+
+def test_a_second_model_is_paid_at_its_own_price(case):
+    """Each attempt at its model's price: 100 in at 0.10 and 10 out at 0.40, then 100 at 0.30 and 2 at 2.50."""
+    record = case(SENT, cut(), again("fallback", model="gemini-2.5-flash"), SENT, completion(tokens=100)).record(BOOK)
+    assert record.cost.nano_usd == 100 * 100 + 10 * 400 + 100 * 300 + 2 * 2500
+
+
+def test_a_row_killed_before_its_second_answer_has_no_result_yet(case):
+    """The first outcome is on record, the second question is open."""
+    assert case(SENT, cut(), again("longer"), SENT).outcome is None
+
+
+def test_the_second_question_has_attempts_of_its_own(case):
+    """What the first used up is not held against it."""
+    assert case(SENT, error(502), SENT, cut(), again("longer"), SENT, error(502)).used == 1
+
+
 ENTRIES = st.sampled_from(
     [SENT, BROKEN, REFUSED, GAVE_UP, completion(), completion(""), error(429), error(502), error(504)]
 )
@@ -128,7 +169,7 @@ def test_live_and_replayed_cases_agree(build, entries):
     """Whatever a journal holds, taking its steps one by one gives what replaying it gives."""
     item = build.item()
     request = Request(model="gemini-2.0-flash", dialect="chat", prompt="?", media=item.media, identity=item.media)
-    replayed, live = (Case(item, "new", request, DIALECTS["chat"]) for _ in range(2))
+    replayed, live = (Case(item, "new", request) for _ in range(2))
     replayed.replay(entries)
     for entry in entries:
         if live.outcome is not None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mediascribe.client import Client
 from mediascribe.errors import InDoubtError, PermanentError, StopRunError, TransientError
-from mediascribe.job import GatewaySection
+from mediascribe.job_sections import GatewaySection
 
 KEY = "sk-canary-1234567890"
 
@@ -91,6 +91,14 @@ async def test_the_gateway_is_told_not_to_retry_inside():
     async with gateway(response()) as (client, seen):
         await client.post(client.base_url + "/x", b"{}")
     assert b"x-litellm-num-retries: 0" in seen[0].lower()
+
+
+async def test_the_jobs_own_headers_go_along():
+    """A proxy or a gateway of another make may want one; the key stays ours."""
+    async with gateway(response(), headers={"x-team": "data"}) as (client, seen):
+        await client.post(client.base_url + "/x", b"{}", {"anthropic-version": "2023-06-01"})
+    assert b"x-team: data" in seen[0].lower()
+    assert b"anthropic-version: 2023-06-01" in seen[0].lower()
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "401 No", "429 Wait", "500 Oh", "503 No", "301 Moved"])

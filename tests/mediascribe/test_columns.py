@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pyarrow as pa
@@ -257,3 +258,33 @@ class TestCarried:
 
 def _said(text, reasoning):
     return Completion(status="ok", text=text, usage=NO_USAGE, reasoning=reasoning)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "typed"),
+    [
+        ("int64", 2**63 - 1, 2**63 - 1),
+        ("int64", -(2**63), -(2**63)),
+        ("int64", 3.0, 3),
+        ("int64", 2**63, None),
+        ("float64", 10**300, 1e300),
+        ("bool", False, False),
+        ("string", "cat", "cat"),
+        ("string", None, None),
+        ("timestamp", "2026-03-01T12:00:00Z", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("timestamp", "2026-03-01T12:00:00+02:00", datetime(2026, 3, 1, 10, tzinfo=UTC)),
+        ("timestamp", "yesterday", None),
+    ],
+)
+def test_the_scalars_of_a_structured_answer_are_typed_columns(build, kind, value, typed):
+    """What a column cannot hold is null there, and stands in answer_json all the same."""
+    text = json.dumps({"x": value})
+    record = build.record(outcome=build.completion(text=text, answer_json=text))
+    (row,) = to_batch(build.facts(answer={"answer_x": kind}), build.shard(), [record]).to_pylist()
+    assert (row["answer_x"], row["answer_json"]) == (typed, text)
+
+
+def test_an_answers_column_may_not_take_a_carried_ones_name():
+    """Both would be in every row."""
+    with pytest.raises(ConfigError, match=r"\[answer\] schema: `answer_x` collides with the carried column `answer_x`"):
+        schema({"answer_x": "string"}, {"answer_x": "int64"})

@@ -4,21 +4,24 @@ import asyncio
 import base64
 import io
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from mediascribe import dataset, describe, plan, pricing, prompt, run
+from mediascribe import answer, dataset, describe, models, plan, pricing, prompt, run
 from mediascribe.client import Client
-from mediascribe.describe import Describer, Landing, Question, Reach
+from mediascribe.describe import Describer, Landing, Reach
 from mediascribe.domain import Item, Media
 from mediascribe.job import Job
 from mediascribe.journal import Answered, Journal, Sent
 from mediascribe.limiter import Limiter
+from mediascribe.question import Question
 from mediascribe.sandbox import Behaviour, Fault, Sandbox
 
 RUN = "20261123T014500Z-3fa9c1"
 GEMINI = "gemini-2.0-flash"
+MODELS = Path(__file__).parents[2] / "configs/models.toml"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,7 @@ def bench(store, gateway, build):
 
     async def _bench(rows, *, key=None, shard_rows=None, before=None, **sections):
         model, run_id = sections.pop("model", GEMINI), sections.pop("run_id", RUN)
+        dialect = sections.pop("dialect", "chat")
         job = Job.model_validate(
             {
                 "name": "demo",
@@ -65,11 +69,15 @@ def bench(store, gateway, build):
             | sections
         )
         asked = prompt.load(job.prompt)
-        facts = build.facts(run_id=run_id, model=model, prompt_sha256=asked.sha256)
+        schema = answer.load_schema(job.answer.schema_, None, job_path="job.toml")
+        columns = schema.columns if schema else {}
+        facts = build.facts(run_id=run_id, model=model, dialect=dialect, prompt_sha256=asked.sha256, answer=columns)
         made = plan.make(rows, facts, plan.Order(reasons=("new",), shard_rows=shard_rows, config_sha256="c"), store)
         if before:
             before(made)
-        question = Question(job=job, facts=facts, prompt=asked, media_base_url=None)
+        question = Question(
+            job=job, facts=facts, prompt=asked, models=models.load(MODELS), schema=schema, media_base_url=None
+        )
         landing = Landing(store=store, prices=pricing.load())
         seen = []
         async with Client(job.gateway, key or gateway.api_key, connections=8) as client:
@@ -318,3 +326,119 @@ async def test_a_model_without_a_price_has_no_cost(bench, store, gateway):
     _, _, _, closed = await bench(items("a", "b"), model="qwen3-omni-flash-2025-12-01")
     assert {row["cost_usd"] for row in rows_of(store).values()} == {None}
     assert (closed.wrote.cost_usd, closed.wrote.unpriced_rows) == (None, 2)
+
+
+async def test_a_cut_answer_is_asked_once_more_with_more_room(bench, store, gateway):
+    """With five tokens it is cut; with the job's longer limit it is whole; both are paid and counted."""
+    await bench(items("a"), parameters={"max_tokens": 5}, retry={"longer_max_tokens": 500, "first_wait_s": 0.0})
+    row, ledger = rows_of(store)["a"], gateway.ledger()
+    assert (row["status"], row["flags"], len(ledger)) == ("ok", ["longer"], 2)
+    assert row["wasted_tokens"] == ledger[0].prompt_tokens + 5
+    assert round(row["cost_usd"] * 1e9) == sum(entry.nano_usd for entry in ledger)
+
+
+async def test_a_cut_answer_is_kept_when_the_job_says_nothing(bench, store, gateway):
+    """Off by default."""
+    await bench(items("a"), parameters={"max_tokens": 5})
+    assert (rows_of(store)["a"]["status"], len(gateway.ledger())) == ("truncated", 1)
+
+
+async def test_a_second_model_answers_where_the_first_refuses(bench, store, gateway):
+    """The row keeps the question's model, says whose answer it is, and costs both."""
+    gateway.behave(GEMINI, Behaviour(faults=(Fault("content_filter"),)))
+    await bench(items("a"), fallback=["gemini-2.5-flash"])
+    row, ledger = rows_of(store)["a"], gateway.ledger()
+    assert (row["status"], row["model"], row["model_returned"]) == ("ok", GEMINI, "gemini-2.5-flash")
+    assert row["flags"] == ["fallback"]
+    assert [entry.model for entry in ledger] == [GEMINI, "gemini-2.5-flash"]
+    assert round(row["cost_usd"] * 1e9) == sum(entry.nano_usd for entry in ledger)
+
+
+async def test_no_second_model_is_asked_about_bad_media(bench, store, gateway):
+    """The next model would meet the same dead link."""
+    broken = (Media(kind="image", url="data:image/png;base64,AAAA"),)
+    await bench(items("a", media=broken), fallback=["gemini-2.5-flash"])
+    assert (rows_of(store)["a"]["error_class"], len(gateway.ledger())) == ("media", 1)
+
+
+async def test_a_second_model_that_cannot_take_the_media_is_passed_over(bench, store, gateway):
+    """A text model sees no picture; without another, the refusal stands."""
+    gateway.behave(GEMINI, Behaviour(faults=(Fault("content_filter"),)))
+    await bench(items("a"), fallback=["deepseek-chat"])
+    assert (rows_of(store)["a"]["status"], len(gateway.ledger())) == ("refused", 1)
+
+
+@pytest.mark.parametrize("stream", ["never", "always"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("chat", GEMINI),
+        ("chat", "gpt-4o-mini"),
+        ("responses", "gpt-5.1-codex"),
+        ("messages", "claude-sonnet-4-5-20250929"),
+        ("generate_content", GEMINI),
+    ],
+)
+async def test_every_dialect_tells_the_same_story(bench, store, gateway, asked, stream):
+    """Streamed or not, the text is there, and the tokens are those of the gateway's books."""
+    dialect, model = asked
+    section = {"base_url": gateway.url, "total_timeout_s": 5.0, "stream": stream}
+    await bench(items("a", "b"), dialect=dialect, model=model, gateway=section)
+    rows, ledger = rows_of(store).values(), gateway.ledger()
+    assert {row["status"] for row in rows} == {"ok"}
+    assert all("red" in row["description"] for row in rows)
+    assert sorted(row["total_tokens"] for row in rows) == sorted(e.prompt_tokens + e.completion_tokens for e in ledger)
+    assert {(entry.dialect, entry.stream) for entry in ledger} == {(dialect, stream == "always")}
+
+
+async def test_a_stream_that_was_cut_is_not_taken_for_an_answer(bench, store, gateway):
+    """The gateway ends a cut stream with [DONE] and an estimate: the row is asked again, the cut one is in doubt."""
+    gateway.behave("*", Behaviour(faults=(Fault("stream_cut", times=1),)))
+    section = {"base_url": gateway.url, "total_timeout_s": 5.0, "stream": "always"}
+    _, (report,), _, _ = await bench(items("a"), gateway=section)
+    row = rows_of(store)["a"]
+    assert (row["status"], row["attempts"], report.in_doubt) == ("ok", 2, 1)
+    assert row["wasted_tokens"] > 0
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"subject": {"type": "string"}, "people": {"type": "integer"}, "tags": {"type": "array"}},
+    "required": ["subject", "people"],
+}
+
+
+@pytest.mark.parametrize("dialect", ["chat", "generate_content"])
+async def test_a_structured_answer_becomes_columns(bench, store, dialect):
+    """The whole answer as JSON, its scalars as typed columns."""
+    await bench(items("a"), dialect=dialect, answer={"schema": SCHEMA})
+    row = rows_of(store)["a"]
+    assert (row["status"], type(row["answer_subject"]), type(row["answer_people"])) == ("ok", str, int)
+    assert json.loads(row["answer_json"])["subject"] == row["answer_subject"]
+
+
+async def test_an_answer_that_does_not_fit_the_schema_is_a_failure_that_keeps_its_text(bench, store, gateway):
+    """Some channels drop the schema silently: the answer is looked at always."""
+    gateway.behave("*", Behaviour(faults=(Fault("wrong_schema"),)))
+    await bench(items("a"), answer={"schema": SCHEMA})
+    row = rows_of(store)["a"]
+    assert (row["status"], row["error_class"], len(gateway.ledger())) == ("failed", "schema", 1)
+    assert row["description"]
+    assert row["cost_usd"] > 0
+
+
+async def test_an_answer_that_does_not_fit_may_be_repaired_once(bench, store, gateway):
+    """The second question says what is wrong; both answers are paid."""
+    gateway.behave("*", Behaviour(faults=(Fault("broken_json", times=1),)))
+    await bench(items("a"), answer={"schema": SCHEMA, "repair": True})
+    row, ledger = rows_of(store)["a"], gateway.ledger()
+    assert (row["status"], row["flags"], len(ledger)) == ("ok", ["repaired"], 2)
+    assert ledger[0].prompt_sha256 != ledger[1].prompt_sha256
+    assert round(row["cost_usd"] * 1e9) == sum(entry.nano_usd for entry in ledger)
+
+
+async def test_a_fenced_answer_fits_all_the_same(bench, store, gateway):
+    """Models like to wrap JSON in a fence."""
+    gateway.behave("*", Behaviour(faults=(Fault("fenced_json"),)))
+    await bench(items("a"), answer={"schema": SCHEMA})
+    assert rows_of(store)["a"]["status"] == "ok"

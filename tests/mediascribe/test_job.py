@@ -60,7 +60,7 @@ def test_minimal_job(write):
     loaded = job.load(write(MINIMAL))
 
     assert (loaded.name, loaded.model, loaded.output) == ("demo", "gemini-2.0-flash", "out")
-    assert (loaded.gateway.dialect, loaded.gateway.api_key_env) == ("chat", "MEDIASCRIBE_API_KEY")
+    assert (loaded.gateway.dialect, loaded.gateway.api_key_env) == ("auto", "MEDIASCRIBE_API_KEY")
     assert (loaded.manifest.format, loaded.manifest.item_id) == ("auto", "item_id")
     assert (loaded.retry.attempts, loaded.shard_rows, loaded.media.base_url) == (4, None, None)
 

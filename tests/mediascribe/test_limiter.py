@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediascribe.job import LimitsSection
+from mediascribe.job_sections import LimitsSection
 from mediascribe.limiter import Limiter
 
 

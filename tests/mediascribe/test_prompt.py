@@ -9,7 +9,7 @@ import pytest
 from mediascribe import prompt
 from mediascribe.domain import digest
 from mediascribe.errors import ConfigError
-from mediascribe.job import PromptSection
+from mediascribe.job_sections import PromptSection
 
 
 def loaded(text, **more):

@@ -5,7 +5,7 @@ import pytest
 from mediascribe import retry
 from mediascribe.domain import Failure
 from mediascribe.errors import InDoubtError, PermanentError, RateLimitedError, StopRunError, TransientError
-from mediascribe.job import RetrySection
+from mediascribe.job_sections import RetrySection
 
 
 async def attempts(*errors, section=None, used=0):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mediascribe.job import ManifestSection
+from mediascribe.job_sections import ManifestSection
 from mediascribe.manifest import open_manifest
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"

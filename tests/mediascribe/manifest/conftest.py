@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mediascribe.job import ManifestSection
+from mediascribe.job_sections import ManifestSection
 from mediascribe.manifest import open_manifest
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mediascribe.manifest import cells
 
 if TYPE_CHECKING:
-    from mediascribe.job import ColumnType
+    from mediascribe.job_sections import ColumnType
 
 
 @pytest.mark.parametrize(

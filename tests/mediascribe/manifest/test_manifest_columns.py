@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mediascribe.errors import ConfigError
-from mediascribe.job import ManifestSection
+from mediascribe.job_sections import ManifestSection
 from mediascribe.manifest import open_manifest
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mutations import mutated
 
 from mediascribe import wire
 from mediascribe.domain import Completion, Media, Request
@@ -352,3 +353,28 @@ def test_any_cut_of_the_reference_answer_is_in_doubt(end):
     """However early the answer breaks off, it is no answer, and it may have been billed."""
     with pytest.raises(InDoubtError):
         chat.decode(answered(REFERENCE[:end]), asking(IMAGE))
+
+
+WHOLE = json.loads(REFERENCE)
+ODD = JSON | st.sampled_from([-1, 10**12, 0.5, [], {}, [{}], "", "length", "content_filter"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=mutated(st.just(WHOLE), ODD, st.integers(1, 3)))
+def test_any_mutation_of_the_reference_answer_is_read_or_refused(body):
+    """Whatever is changed in the answer, no token is counted that was not reported."""
+    outcome = outcome_of(answered(body))
+    usage = outcome.failure.usage if isinstance(outcome, AttemptError) else outcome.usage
+    bill = body.get("usage")
+    bill = bill if isinstance(bill, dict) else {}
+    said = {name: count for name, count in bill.items() if isinstance(count, int | float) and count > 0}
+    most = max(said.get("total_tokens", 0), said.get("prompt_tokens", 0) + said.get("completion_tokens", 0))
+    assert min(getattr(usage, name) for name in usage.__slots__ if name.endswith("_tokens")) >= 0
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens <= most
+
+
+def test_reference_cost():
+    """At 0.10 USD a million tokens, 0.70 for sound and 0.40 for the answer, the reference answer costs 336,800 nano."""
+    usage = chat.decode(answered(REFERENCE), asking(IMAGE, AUDIO)).usage
+    rest = usage.prompt_tokens - usage.prompt_audio_tokens
+    assert rest * 100 + usage.prompt_audio_tokens * 700 + usage.completion_tokens * 400 == 336_800

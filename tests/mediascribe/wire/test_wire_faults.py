@@ -31,6 +31,20 @@ def says(message="", code="", kind="new_api_error"):
     return {"error": {"message": message, "type": kind, "param": "", "code": code}}
 
 
+def claude(kind):
+    """An error body as Anthropic makes it."""
+    return {"type": "error", "error": {"type": kind, "message": "no"}}
+
+
+def google(code, status, *details):
+    """An error body as Google makes it."""
+    return {"error": {"code": code, "message": "no", "status": status, "details": list(details)}}
+
+
+def retry_info(delay):
+    return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+
+
 PAGE = b"<!DOCTYPE html><html><head><title> 524: A timeout\n occurred </title></head></html>"
 
 
@@ -84,7 +98,37 @@ PAGE = b"<!DOCTYPE html><html><head><title> 524: A timeout\n occurred </title></
         (504, b"", InDoubtError, "server"),
         (520, PAGE, TransientError, "server"),
         (524, PAGE, InDoubtError, "server"),
-        (529, {"type": "error", "error": {"type": "overloaded_error", "message": ""}}, TransientError, "server"),
+        # gateway notes 3.3: Anthropic's types, by status and inside a stream's 200
+        (400, claude("invalid_request_error"), PermanentError, "request"),
+        (401, claude("authentication_error"), StopRunError, "auth"),
+        (402, claude("billing_error"), StopRunError, "quota"),
+        (403, claude("permission_error"), StopRunError, "auth"),
+        (404, claude("not_found_error"), StopRunError, "config"),
+        (413, claude("request_too_large"), PermanentError, "request"),
+        (429, claude("rate_limit_error"), RateLimitedError, "rate_limit"),
+        (500, claude("api_error"), TransientError, "server"),
+        (504, claude("timeout_error"), InDoubtError, "server"),
+        (529, claude("overloaded_error"), TransientError, "server"),
+        (200, claude("overloaded_error"), TransientError, "server"),
+        (200, claude("permission_error"), StopRunError, "auth"),
+        (200, claude("not_found_error"), StopRunError, "config"),
+        (200, claude("request_too_large"), PermanentError, "request"),
+        (200, claude("timeout_error"), InDoubtError, "server"),
+        # gateway notes 3.4: Google's
+        (400, google(400, "INVALID_ARGUMENT"), PermanentError, "request"),
+        (400, google(400, "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}), StopRunError, "auth"),
+        (401, google(401, "UNAUTHENTICATED"), StopRunError, "auth"),
+        (403, google(403, "PERMISSION_DENIED"), StopRunError, "auth"),
+        (404, google(404, "NOT_FOUND"), StopRunError, "config"),
+        (429, google(429, "RESOURCE_EXHAUSTED", "x", retry_info("34s")), RateLimitedError, "rate_limit"),
+        (500, google(500, "INTERNAL"), TransientError, "server"),
+        (503, google(503, "UNAVAILABLE"), TransientError, "server"),
+        (504, google(504, "DEADLINE_EXCEEDED"), InDoubtError, "server"),
+        (200, google(429, "RESOURCE_EXHAUSTED"), RateLimitedError, "rate_limit"),
+        (200, google(None, "RESOURCE_EXHAUSTED"), RateLimitedError, "rate_limit"),
+        (200, google(None, "INVALID_ARGUMENT"), PermanentError, "request"),
+        (200, google(504, "DEADLINE_EXCEEDED"), InDoubtError, "server"),
+        (200, [google(503, "UNAVAILABLE")], TransientError, "server"),
         (403, PAGE, TransientError, "server"),
         (403, {"error": {"code": 403, "metadata": {"flagged_input": "…"}}}, PermanentError, "safety"),
         # an error inside 200, by its own status
@@ -109,6 +153,9 @@ def test_table(status, body, error, error_class):
         (says("bad", 1234), "1234", "bad"),
         (says("bad", None, "upstream_error"), "upstream_error", "bad"),
         ({"error": {"message": "bad", "code": True, "type": ["x"]}}, None, "bad"),
+        ({"error": {"message": "bad", "code": 500, "status": "INTERNAL"}}, "INTERNAL", "bad"),
+        ({"error": {"message": "bad", "code": 500, "status": 500}}, "500", "bad"),
+        ({"message": "bad", "status": "error"}, None, "bad"),
         ({"error": "bad"}, None, "bad"),
         ({"detail": "bad"}, None, "bad"),
         ({"message": "bad", "code": "InternalError"}, "InternalError", "bad"),
@@ -159,6 +206,7 @@ def test_messages_hold_no_secrets():
         ("bad (request id: inner) (request id: outer)", {}, "outer", "bad"),
         ("bad (request id: 2025a)", {"x-oneapi-request-id": "2025b", "x-request-id": "c"}, "2025b", "bad"),
         ("bad", {"x-request-id": "c"}, "c", "bad"),
+        ("bad", {"request-id": "d"}, "d", "bad"),
         ("bad (request id: )", {}, None, "bad"),
         ("(request id: x) is bad", {}, None, "(request id: x) is bad"),
     ],
@@ -227,6 +275,23 @@ def test_usage_is_kept():
         ({"x-ratelimit-reset-requests": "12"}, 12.0),
         ({"x-ratelimit-reset-requests": "1764000000"}, None),
         ({"retry-after": "3", "x-ratelimit-reset-requests": "60"}, 3.0),
+        ({"anthropic-ratelimit-requests-reset": "2026-11-23T10:00:20Z"} | NOW, 20.0),
+        ({"anthropic-ratelimit-requests-reset": "2026-11-23T10:00:20Z"}, None),
+        ({"anthropic-ratelimit-requests-reset": "2026-11-23T09:59:20Z"} | NOW, None),
+        ({"anthropic-ratelimit-requests-reset": "2026-11-23"} | NOW, None),
+        ({"anthropic-ratelimit-requests-reset": "2026-99-23T10:00:20Z"} | NOW, None),
+        (
+            {
+                "anthropic-ratelimit-requests-remaining": "49",
+                "anthropic-ratelimit-requests-reset": "2026-11-23T10:00:20Z",
+                "anthropic-ratelimit-input-tokens-remaining": "0",
+                "anthropic-ratelimit-input-tokens-reset": "2026-11-23T12:00:40+02:00",
+                "anthropic-ratelimit-output-tokens-limit": "8000",
+            }
+            | NOW,
+            40.0,
+        ),
+        ({"retry-after": "3", "anthropic-ratelimit-tokens-reset": "2026-11-23T10:00:20Z"} | NOW, 3.0),
     ],
 )
 def test_wait(headers, expected):
@@ -235,23 +300,55 @@ def test_wait(headers, expected):
     assert found.wait_s == pytest.approx(expected) if expected is not None else found.wait_s is None
 
 
+@pytest.mark.parametrize(
+    ("details", "headers", "expected"),
+    [
+        ([retry_info("34.5s")], {}, 34.5),
+        ([{"reason": "x"}, retry_info("34s"), retry_info("50s")], {}, 34.0),
+        ([retry_info("34s")], {"retry-after": "5"}, 5.0),
+        ([retry_info("34s")], {"x-ratelimit-reset-requests": "60"}, 34.0),
+        ([retry_info("soon"), retry_info(3), "x"], {}, None),
+        ("x", {}, None),
+    ],
+)
+def test_google_says_in_the_body_how_long(details, headers, expected):
+    """The delay in Google's details counts where no header names one."""
+    body = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": details}}
+    found = fault(Answer(status=429, headers=headers, body=json.dumps(body).encode()))
+    assert (type(found), found.wait_s) == (RateLimitedError, expected)
+
+
+@pytest.mark.parametrize(
+    ("code", "headers", "error", "error_class"),
+    [
+        (402, {"retry_after": "30"}, RateLimitedError, "rate_limit"),
+        (402, {}, StopRunError, "quota"),
+        (402, {"retry_after": "soon"}, StopRunError, "quota"),
+        ("billing_error", {"retry_after": "30"}, StopRunError, "quota"),
+    ],
+)
+def test_a_402_that_names_a_wait_is_one(code, headers, error, error_class):
+    """OpenRouter's 402 passes when it says so; a code that means an empty balance does not."""
+    found = fault(answered(402, says("", code), **headers))
+    assert (type(found), found.failure.error_class) == (error, error_class)
+    assert found.wait_s == (30 if headers.get("retry_after") == "30" else None)
+
+
 def test_quota_resets_do_not_delay_other_errors():
     """When a quota refills says nothing about a broken server."""
     assert wait_s({"x-ratelimit-reset-requests": "60"}, limited=False) is None
 
 
+ERROR_MEMBERS = ("error", "message", "code", "type", "metadata", "success", "detail", "details", "status", "reason")
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["error", "message", "code", "type", "metadata", "success", "detail"]), inner, max_size=4
-        )
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just({"retryDelay": "1s"}),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(ERROR_MEMBERS), inner, max_size=4),
     max_leaves=8,
 )
 HEADERS = st.dictionaries(
-    st.sampled_from(["retry-after", "retry-after-ms", "date", "content-type", "x-ratelimit-reset-tokens"]),
+    st.sampled_from(
+        ["retry-after", "retry-after-ms", "date", "x-ratelimit-reset-tokens", "anthropic-ratelimit-tokens-reset"]
+    ),
     st.text(max_size=12) | st.from_regex(r"[0-9]{1,3}[smhd.]?[0-9a-z -]{0,4}", fullmatch=True),
 )
 

@@ -9,14 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mediascribe.domain import NO_USAGE, Usage
-from mediascribe.wire.usage import FIELDS, normalise
+from mediascribe.wire.usage import FIELDS, normalise, read
 
 PUBLISHED = json.loads((Path(__file__).parent / "answers" / "usages.json").read_text())
 GEMINI = "gemini-2.0-flash"
 
 
-def usage_of(raw, model="gpt-4o", kinds=()):
-    return normalise(raw, dialect="chat", model=model, media_kinds=kinds)
+def usage_of(raw, model="gpt-4o", kinds=(), dialect="chat"):
+    return normalise(raw, dialect=dialect, model=model, media_kinds=kinds)
 
 
 def counts(usage):
@@ -78,7 +78,7 @@ def prompt(total, **details):
             ("image",),
             {"prompt_tokens": 21, "completion_tokens": 87, "total_tokens": 108, "source": "reported"},
         ),
-        ("D: claude through messages", "claude-opus-4-5-20251101", (), {"source": "missing"}),
+        ("D: claude through messages, read as chat", "claude-opus-4-5-20251101", (), {"source": "missing"}),
         (
             "E: openai",
             "gpt-4o-mini",
@@ -138,7 +138,25 @@ def prompt(total, **details):
 )
 def test_published_usage(name, model, kinds, expected):
     """Every usage object that the gateway's pages show is read as worked out by hand."""
-    assert counts(usage_of(PUBLISHED[name], model, kinds)) == expected
+    assert counts(usage_of(PUBLISHED[name.removesuffix(", read as chat")], model, kinds)) == expected
+
+
+def test_published_usage_of_messages():
+    """The page of Anthropic's own format counts in its own words."""
+    usage = usage_of(PUBLISHED["D: claude through messages"], "claude-opus-4-5-20251101", dialect="messages")
+    assert counts(usage) == {
+        "prompt_tokens": 10,
+        "completion_tokens": 12,
+        "total_tokens": 22,
+        "source": "reported",
+    }
+
+
+def test_the_dialect_decides_which_members_count():
+    """On chat completions the other dialects' words are placeholders, and the other way round."""
+    both = {"prompt_tokens": 5, "completion_tokens": 2, "input_tokens": 50, "output_tokens": 20}
+    assert usage_of(both).total_tokens == 7
+    assert usage_of(both, dialect="responses").total_tokens == 70
 
 
 def test_raw_is_the_gateways_own_json():
@@ -324,35 +342,51 @@ def test_the_gateways_round_numbers_are_doubted(raw, kinds, source):
 
 
 NUMBERS = st.integers(-2, 40) | st.integers(-(10**10), 10**10)
-PATHS = sorted({path for row in FIELDS["chat"].values() for paths in row for one in paths for path in [one]})
+
+
+def paths(dialect):
+    return sorted({path for row in FIELDS[dialect].values() for paths in row for path in paths})
 
 
 @st.composite
 def usage_objects(draw):
-    """Objects with any of the members that the table reads, and any integers in them."""
+    """A dialect, and an object with any of the members that its table reads, and any integers in them."""
     raw = {}
-    for path in draw(st.lists(st.sampled_from(PATHS), unique=True)):
+    dialect = draw(st.sampled_from(sorted(FIELDS)))
+    for path in draw(st.lists(st.sampled_from(paths(dialect)), unique=True)):
         *outer, name = path.split(".")
-        inner = raw.setdefault(outer[0], {}) if outer else raw
-        inner[name] = draw(NUMBERS)
-    return raw
+        number = draw(NUMBERS)
+        if name.isupper():
+            raw.setdefault(outer[0], []).append({"modality": name, "tokenCount": number})
+        elif outer:
+            raw.setdefault(outer[0], {})[name] = number
+        else:
+            raw[name] = number
+    return dialect, raw
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
-    raw=usage_objects(),
+    reported=usage_objects(),
     model=st.sampled_from(["gemini-2.5-pro", "claude-opus-4-5", "gpt-4o"]),
     kinds=st.sets(st.sampled_from(["image", "audio", "video"])),
+    stream=st.booleans(),
 )
-@example(raw=PUBLISHED["A: gemini, image and audio"], model=GEMINI, kinds={"image"})
-def test_columns_add_up(raw, model, kinds):
+@example(reported=("chat", PUBLISHED["A: gemini, image and audio"]), model=GEMINI, kinds={"image"}, stream=False)
+def test_columns_add_up(reported, model, kinds, stream):
     """Whatever integers are reported: no part is negative, parts fit their totals, and the total is their sum."""
-    usage = usage_of(raw, model, kinds)
+    dialect, raw = reported
+    usage = read(raw, dialect=dialect, model=model, media_kinds=kinds, stream=stream).usage
     parts = [getattr(usage, f"prompt_{kind}_tokens") for kind in ("text", "image", "audio", "video")]
-    assert min(getattr(usage, column) for column in FIELDS["chat"]) >= 0
+    assert min(getattr(usage, column) for column in FIELDS[dialect]) >= 0
     assert sum(parts) <= usage.prompt_tokens
     assert usage.cached_tokens + usage.cache_write_tokens <= usage.prompt_tokens
     assert max(usage.reasoning_tokens, usage.completion_audio_tokens) <= usage.completion_tokens
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
     assert (usage.source == "missing") == (usage.total_tokens == 0)
     assert msgspec.json.decode(usage.raw) == raw
+
+
+def test_every_dialect_fills_every_column():
+    """The table has the same columns for every dialect."""
+    assert len({frozenset(row) for row in FIELDS.values()}) == 1

@@ -1,0 +1,162 @@
+"""The sections of a job file, one class a table."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
+SANDBOX_URL = "sandbox"
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class Section(BaseModel):
+    """One table of a job file: unknown keys are refused, and a value must have its type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ManifestSection(Section):
+    """Where the rows are, and what their columns mean."""
+
+    path: str = Field(description="the manifest: .csv, .jsonl or .parquet")
+    format: Literal["auto", "csv", "jsonl", "parquet"] = Field("auto", description="auto: by the file's ending")
+    item_id: str = Field(
+        "item_id", description="column of the row's own id; without it the id is the hash of its content"
+    )
+    image: list[str] = Field(["image_url"], description="columns that hold image URLs")
+    audio: list[str] = Field(["audio_url"], description="columns that hold audio URLs")
+    video: list[str] = Field(["video_url"], description="columns that hold video URLs")
+    url: str = Field("url", description="column of a URL whose kind another column names")
+    media_kind: str = Field("media_kind", description="column of that kind: image, audio or video")
+    carry: dict[str, ColumnType] = Field(
+        default_factory=dict, description="columns copied to the result, with their type"
+    )
+
+    @field_validator("carry", mode="before")
+    @classmethod
+    def _carry_names_are_strings(cls, value: object) -> object:
+        """A plain list carries its columns as strings."""
+        if not isinstance(value, list):
+            return value
+        if not all(isinstance(name, str) for name in value):
+            raise ValueError('wants column names, or a table of their types: carry = { price = "float64" }')
+        return dict.fromkeys(value, "string")
+
+
+class GatewaySection(Section):
+    """Whom to ask."""
+
+    base_url: str = Field(description="up to and including /v1; `sandbox` starts the embedded one")
+    api_key_env: str = Field("MEDIASCRIBE_API_KEY", description="name of the environment variable that holds the key")
+    dialect: Literal["auto", "chat", "responses", "messages", "generate_content"] = Field(
+        "auto", description="wire format; auto: by configs/models.toml, else chat"
+    )
+    stream: Literal["auto", "always", "never"] = Field(
+        "auto", description="streamed answers; auto: for video and long inline sound, whose answers take long"
+    )
+    headers: dict[str, str] = Field(default_factory=dict, description="further headers of every request")
+    connect_timeout_s: float = Field(5.0, gt=0, description="seconds until a connection must stand")
+    total_timeout_s: float = Field(300.0, gt=0, description="seconds until a whole answer must be there")
+    max_answer_bytes: int = Field(8 * 2**20, ge=1024, description="a longer answer is cut off and fails its row")
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_http(cls, value: str) -> str:
+        if value == SANDBOX_URL:
+            return value
+        if not re.match(r"^https?://[^/\s?#@]+(/[^\s?#]*)?$", value):
+            raise ValueError("is no http(s) URL without user, query and fragment, such as https://api.mixrouter.com/v1")
+        if not re.search(r"/v\d+\w*/?$", value):
+            raise ValueError("must end in /v1: without it the gateway answers 200 with a web page")
+        return value.rstrip("/")
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_are_not_ours(cls, value: dict[str, str]) -> dict[str, str]:
+        owned = {"authorization", "x-api-key", "content-type", "content-length", "host"} & {
+            name.lower() for name in value
+        }
+        if owned:
+            raise ValueError(f"may not set {', '.join(sorted(owned))}: mediascribe writes these itself")
+        for name, text in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not (text.isascii() and text.isprintable()):
+                raise ValueError(f"`{name}` is no header: a name of letters, digits and -, and one line of ASCII")
+        return {name.lower(): text for name, text in value.items()}
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _api_key_env_is_a_name(cls, value: str) -> str:
+        """Refuse a key in the place of the variable's name; the message must not show it."""
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("is the name of an environment variable, such as MEDIASCRIBE_API_KEY, never the key")
+        return value
+
+
+class PromptSection(Section):
+    """What to ask about every item."""
+
+    id: Name = Field("default", description="stands in the prompt_id column")
+    text: str | None = Field(None, description="the template; {{ name }} stands for the row's column of that name")
+    file: str | None = Field(None, description="a file that holds the template")
+    system: str | None = Field(None, description="the system message, a template as well")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> PromptSection:
+        if (self.text is None) == (self.file is None):
+            raise ValueError("wants exactly one of `text` and `file`")
+        return self
+
+
+class MediaSection(Section):
+    """How media reach the gateway."""
+
+    base_url: str | None = Field(None, description="prefix of relative URLs; `sandbox` serves data/samples")
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_http(cls, value: str | None) -> str | None:
+        if value not in (None, SANDBOX_URL) and not re.match(r"^https?://[^/\s?#@]+(/[^\s?#]*)?$", value):
+            raise ValueError(
+                "is no http(s) URL without user, query and fragment, such as https://cdn.example.com/media"
+            )
+        return value
+
+
+class LimitsSection(Section):
+    """What the quota allows."""
+
+    concurrency: int = Field(32, ge=1, le=10_000, description="requests in flight")
+    requests_per_minute: float | None = Field(None, gt=0, description="no more than this; unset: no such limit")
+
+
+class RetrySection(Section):
+    """How long to try."""
+
+    attempts: int = Field(4, ge=1, le=20, description="attempts that a row may use up; a 429 uses none")
+    first_wait_s: float = Field(1.0, ge=0, description="ceiling of the first random wait; doubles each time")
+    max_wait_s: float = Field(60.0, ge=0, description="ceiling of any wait, the gateway's own wishes included")
+    row_deadline_s: float = Field(3600.0, gt=0, description="seconds after which a row is tried no more")
+    longer_max_tokens: int | None = Field(
+        None, ge=1, description="ask a cut answer once more with this max_tokens; unset: keep it cut"
+    )
+
+
+class AnswerSection(Section):
+    """What an answer must look like."""
+
+    schema_file: str | None = Field(None, description="a JSON Schema, as a .json file")
+    schema_: dict[str, Any] | None = Field(None, alias="schema", description="or the same as a table")
+    repair: bool = Field(
+        default=False, description="ask once more, with what is wrong, when an answer does not fit the schema"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> AnswerSection:
+        if self.schema_file is not None and self.schema_ is not None:
+            raise ValueError("wants one of `schema_file` and `schema`, not both")
+        if self.repair and self.schema_file is None and self.schema_ is None:
+            raise ValueError("has `repair` without a schema to repair towards")
+        return self
