@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Final
 from mediascribe import dataset, journal, plan, retry
 from mediascribe.case import Case
 from mediascribe.domain import Failure, Item, Reason, Record, Request, Shard
-from mediascribe.errors import AttemptError, InDoubtError, PermanentError, RateLimitedError, StopRunError
+from mediascribe.errors import (
+    AttemptError,
+    InDoubtError,
+    OutageError,
+    PermanentError,
+    RateLimitedError,
+    StopRunError,
+    TransientError,
+)
 from mediascribe.journal import Answered, GaveUp, Journal, Sent, Unanswered
 from mediascribe.wire import DIALECTS
 
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
     from mediascribe.store import Store
 
 _SYNC_EVERY_S: Final = 1.0
+_GATEWAY_SIDE: Final = frozenset({"server", "network", "timeout"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +165,7 @@ class Describer:
         except StopRunError as error:
             self._stop = self._stop or error
             self._stopping.set()
+            self._limiter.close()
         except AttemptError:
             if case.outcome is None:
                 log.append(GaveUp(row=case.item.row_number, at=time.time()))
@@ -176,7 +186,7 @@ class Describer:
                 )
             except AttemptError as error:
                 _journal_unanswered(case, error, log)
-                raise
+                raise self._judged(error, row) from None
             latency_s = time.perf_counter() - started
             entry = Answered.of(row, answer, at=sent_at + latency_s, latency_s=latency_s)
             log.append(entry)
@@ -185,7 +195,24 @@ class Describer:
         except RateLimitedError as error:
             self._limiter.refused(admitted_at, error.wait_s)
             raise
+        except AttemptError as error:
+            raise self._judged(error, row) from None
         self._limiter.succeeded()
+
+    def _judged(self, error: AttemptError, row: int) -> AttemptError:
+        """*error*, or what it means when the gateway is down: an outage costs no attempt, a long one stops the run.
+
+        A request in doubt keeps its type: it may have been billed, whatever the state of the gateway.
+        """
+        if not isinstance(error, TransientError) or error.failure.error_class not in _GATEWAY_SIDE:
+            self._limiter.answered()
+            return error
+        excused = self._limiter.failed(row, error.failure.message)
+        outage = self._limiter.outage()
+        if outage and outage.lasted_s > self._question.job.limits.outage_stop_s:
+            message = f"the gateway has been down for {outage.lasted_s / 60:.0f} min: {outage.why}"
+            return StopRunError(replace(error.failure, message=message))
+        return OutageError(error.failure) if excused and not isinstance(error, InDoubtError) else error
 
     async def _pause(self, wait_s: float) -> None:
         """Sleep, but no longer than the run goes on."""

@@ -9,6 +9,7 @@
         ├── TransientError       the next attempt may succeed; costs one of the row's attempts
         │   └── InDoubtError     sent, and no whole answer came back: it may have been billed
         ├── RateLimitedError     the quota is used up for now: everybody waits, no attempt is lost
+        ├── OutageError          the gateway is down: everybody waits, no attempt is lost
         └── StopRunError         no row can succeed: key rejected, balance empty, model not served
 
 Retry is decided by these types, never by a message's text (`retry.py`). `wire.faults` is the table from an HTTP answer
@@ -63,6 +64,10 @@ class InDoubtError(TransientError):
 
 class RateLimitedError(AttemptError):
     """The quota is used up for now."""
+
+
+class OutageError(AttemptError):
+    """The gateway is down, as other rows found too."""
 
 
 class StopRunError(AttemptError):

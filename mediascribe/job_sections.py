@@ -130,6 +130,7 @@ class LimitsSection(Section):
 
     concurrency: int = Field(32, ge=1, le=10_000, description="requests in flight")
     requests_per_minute: float | None = Field(None, gt=0, description="no more than this; unset: no such limit")
+    outage_stop_s: float = Field(900.0, gt=0, description="seconds without any answer after which the run stops")
 
 
 class RetrySection(Section):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import tomllib
 from dataclasses import dataclass
 from datetime import date  # noqa: TC003 - pydantic reads the annotations
 from types import MappingProxyType
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from mediascribe import entries
 from mediascribe.domain import MEDIA_KINDS, Failure, MediaKind
 from mediascribe.errors import ConfigError
 from mediascribe.wire import DIALECTS
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mediascribe.domain import Item, Media, Thinking
+    from mediascribe.entries import Entry
     from mediascribe.wire import Carriage
 
 DialectName = Literal["chat", "responses", "messages", "generate_content"]
@@ -49,6 +50,8 @@ SWITCH_MEMBERS: Final[Mapping[Switch, frozenset[str]]] = MappingProxyType(
     }
 )
 RETIRING_DAYS: Final = 60
+
+_FORM: Final = entries.Form(file="model table", key="model", entries="entries")
 
 _Name = Annotated[str, Field(min_length=1)]
 _MimeType = Annotated[str, Field(pattern=r"^(image|audio|video)/[a-z0-9.+-]+$")]
@@ -116,15 +119,11 @@ def load(path: Path | None = None) -> ModelTable:
     """
     if path is None:
         return ModelTable(models={}, stems={})
-    try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as a model table (TOML): {error}") from None
+    _, listed = entries.read(path, _FORM)
     validator = TypeAdapter(Model)
     models: dict[str, Model] = {}
-    for entry in _entries(path, text, tables):
-        model = entry.model(validator)
+    for entry in listed:
+        model = _model(entry, validator)
         if model.name in models:
             raise ConfigError(f"{entry.where('name')}: `name` = '{model.name}' stands twice: keep one")
         models[model.name] = model
@@ -132,52 +131,25 @@ def load(path: Path | None = None) -> ModelTable:
     return ModelTable(models=MappingProxyType(models), stems=MappingProxyType(stems))
 
 
-def _entries(path: Path, text: str, tables: dict[str, Any]) -> list[_Entry]:
-    found = tables.pop("model", [])
-    if tables or not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
-        other = f", but this has `{next(iter(tables))}`" if tables else ""
-        raise ConfigError(f"{path}: a model table has [[model]] entries and nothing else{other}")
-    lines = text.splitlines()
-    heads = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*model\s*\]\]", line)]
-    heads += [len(lines)] * (len(found) + 1 - len(heads))  # an array written inline has no heads
-    return [
-        _Entry(path=path, lines=tuple(lines[head:end]), first_line=head + 1, table=table)
-        for table, head, end in zip(found, heads, heads[1:], strict=False)
-    ]
+def _model(entry: Entry, validator: TypeAdapter[Model]) -> Model:
+    """The model that *entry* describes."""
+    try:
+        # As JSON, where a list is a tuple and a date is a string, but a string is no number and no yes or no.
+        return validator.validate_json(msgspec.json.encode(entry.table))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(entry, dict(one)) for one in error.errors())) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """One [[model]] entry of a file."""
-
-    path: Path
-    lines: tuple[str, ...]
-    first_line: int
-    table: dict[str, Any]
-
-    def model(self, validator: TypeAdapter[Model]) -> Model:
-        """The model that the entry describes."""
-        try:
-            # As JSON, where a list is a tuple and a date is a string, but a string is no number and no yes or no.
-            return validator.validate_json(msgspec.json.encode(self.table))
-        except ValidationError as error:
-            raise ConfigError("\n".join(self._explain(dict(one)) for one in error.errors())) from None
-
-    def where(self, key: str) -> str:
-        """`file:line` of *key*, or of the entry's head where it has no such key."""
-        lines = (at for at, line in enumerate(self.lines) if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line))
-        return f"{self.path}:{self.first_line + next(lines, 0)}"
-
-    def _explain(self, problem: Mapping[str, Any]) -> str:
-        """One line: file, line, key, value, what is wrong."""
-        key = str(problem["loc"][0])
-        if problem["type"] == "unexpected_keyword_argument":
-            names = [field.name for field in dataclasses.fields(Model)]
-            return f"{self.where(key)}: unknown key `{key}`{_nearest(key, names)}"
-        if problem["type"] == "missing":
-            return f"{self.where(key)}: `{key}` is missing"
-        says = problem["msg"][:1].lower() + problem["msg"][1:]
-        return f"{self.where(key)}: `{key}`: {says} (it says {problem['input']!r})"
+def _explain(entry: Entry, problem: Mapping[str, Any]) -> str:
+    """One line: file, line, key, value, what is wrong."""
+    key = str(problem["loc"][0])
+    if problem["type"] == "unexpected_keyword_argument":
+        names = [field.name for field in dataclasses.fields(Model)]
+        return f"{entry.where(key)}: unknown key `{key}`{_nearest(key, names)}"
+    if problem["type"] == "missing":
+        return f"{entry.where(key)}: `{key}` is missing"
+    says = problem["msg"][:1].lower() + problem["msg"][1:]
+    return f"{entry.where(key)}: `{key}`: {says} (it says {problem['input']!r})"
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

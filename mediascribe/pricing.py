@@ -13,16 +13,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from importlib import metadata
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
+from mediascribe import entries
 from mediascribe.domain import Cost
-from mediascribe.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +30,11 @@ if TYPE_CHECKING:
     from genai_prices.types import TieredPrices
 
     from mediascribe.domain import Usage
+    from mediascribe.entries import Entry
 
 MAX_RATE: Final = Decimal(1_000_000)  # a dollar a token; more is a slip of the pen
+
+_FORM: Final = entries.Form(file="price file", key="price", entries="tables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,97 +139,67 @@ def load(path: Path | None = None) -> PriceBook:
     listed = f"genai-prices {metadata.version('genai-prices')}"
     if path is None:
         return PriceBook(version=listed, entries={})
-    try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text, parse_float=Decimal)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as a price file (TOML): {error}") from None
-    entries: dict[str, list[Price]] = {}
-    for entry in _entries(path, text, tables):
-        price = entry.price()
-        known = entries.setdefault(price.model, [])
+    text, tables = entries.read(path, _FORM, parse_float=Decimal)
+    own: dict[str, list[Price]] = {}
+    for entry in tables:
+        price = _price(entry)
+        known = own.setdefault(price.model, [])
         if any(price.from_date == other.from_date for other in known):
             raise entry.error("from", f"{price.model} has another price from that day on: keep one")
         known.append(price)
-    for prices in entries.values():
+    for prices in own.values():
         prices.sort(key=lambda price: price.from_date or date.min, reverse=True)
     return PriceBook(
         version=f"{path.name} {hashlib.sha256(text.encode()).hexdigest()[:12]}, {listed}",
-        entries={model: tuple(prices) for model, prices in entries.items()},
+        entries={model: tuple(prices) for model, prices in own.items()},
     )
 
 
-def _entries(path: Path, text: str, tables: dict[str, Any]) -> list[_Entry]:
-    prices = tables.pop("price", [])
-    if tables or not isinstance(prices, list) or not all(isinstance(table, dict) for table in prices):
-        other = f", but this has `{next(iter(tables))}`" if tables else ""
-        raise ConfigError(f"{path}: a price file has [[price]] tables and nothing else{other}")
-    lines = text.splitlines()
-    heads = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*price\s*\]\]", line)]
-    heads += [len(lines)] * (len(prices) + 1 - len(heads))  # an array written inline has no heads
-    return [
-        _Entry(path=path, lines=tuple(lines[head:end]), first_line=head + 1, table=table)
-        for table, head, end in zip(prices, heads, heads[1:], strict=False)
-    ]
+def _price(entry: Entry) -> Price:
+    """The price that *entry* describes."""
+    for key in entry.table:
+        if key not in _KEYS:
+            nearest = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
+            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known here: {', '.join(_KEYS)}"
+            raise entry.error(key, f"is no part of a price; {hint}")
+    from_date = _from_date(entry)
+    rates = {key: _rate(entry, key) for key in _RATES if key in entry.table or key in {"input", "output"}}
+    return Price(
+        model=_text(entry, "model"),
+        from_date=from_date,
+        version=f"{from_date} {_text(entry, 'list')}",
+        source=_text(entry, "source"),
+        **rates,
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """One [[price]] table of a file."""
+def _text(entry: Entry, key: str) -> str:
+    value = entry.table.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise entry.error(key, f"wants a text: {_KEYS[key]}")
+    return value
 
-    path: Path
-    lines: tuple[str, ...]
-    first_line: int
-    table: dict[str, Any]
 
-    def price(self) -> Price:
-        """The price that the table describes."""
-        for key in self.table:
-            if key not in _KEYS:
-                nearest = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
-                hint = f"did you mean `{nearest[0]}`?" if nearest else f"known here: {', '.join(_KEYS)}"
-                raise self.error(key, f"is no part of a price; {hint}")
-        from_date = self._from_date()
-        rates = {key: self._rate(key) for key in _RATES if key in self.table or key in {"input", "output"}}
-        return Price(
-            model=self._text("model"),
-            from_date=from_date,
-            version=f"{from_date} {self._text('list')}",
-            source=self._text("source"),
-            **rates,
-        )
-
-    def error(self, key: str, problem: str) -> ConfigError:
-        """What is wrong with *key*: file, line, key, value, problem."""
-        lines = (at for at, line in enumerate(self.lines) if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line))
-        value = f" (it says '{self.table[key]}')" if key in self.table else ""
-        return ConfigError(f"{self.path}:{self.first_line + next(lines, 0)}: `{key}` {problem}{value}")
-
-    def _text(self, key: str) -> str:
-        value = self.table.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise self.error(key, f"wants a text: {_KEYS[key]}")
+def _from_date(entry: Entry) -> date:
+    value = entry.table.get("from")
+    if type(value) is date:
         return value
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        raise entry.error("from", f"wants a day such as 2025-02-05: {_KEYS['from']}") from None
 
-    def _from_date(self) -> date:
-        value = self.table.get("from")
-        if type(value) is date:
-            return value
-        try:
-            return date.fromisoformat(value if isinstance(value, str) else "")
-        except ValueError:
-            raise self.error("from", f"wants a day such as 2025-02-05: {_KEYS['from']}") from None
 
-    def _rate(self, key: str) -> Rate:
-        value = self.table.get(key)
-        tiers = value if isinstance(value, dict) else {"0": value}
-        if "0" not in tiers or not all(re.fullmatch(r"\d{1,9}", start) for start in tiers):
-            raise self.error(key, 'wants tiers such as { 0 = "1.25", 200000 = "2.50" }')
-        rates = {int(start): _decimal(rate) for start, rate in tiers.items()}
-        if None in rates.values():
-            raise self.error(key, f'wants 0 to {MAX_RATE}, such as "0.10": {_KEYS[key]}')
-        ascending = sorted((start, rate) for start, rate in rates.items() if start and rate is not None)
-        return Rate(rates[0] or Decimal(0), tuple(ascending))
+def _rate(entry: Entry, key: str) -> Rate:
+    value = entry.table.get(key)
+    tiers = value if isinstance(value, dict) else {"0": value}
+    if "0" not in tiers or not all(re.fullmatch(r"\d{1,9}", start) for start in tiers):
+        raise entry.error(key, 'wants tiers such as { 0 = "1.25", 200000 = "2.50" }')
+    rates = {int(start): _decimal(rate) for start, rate in tiers.items()}
+    if None in rates.values():
+        raise entry.error(key, f'wants 0 to {MAX_RATE}, such as "0.10": {_KEYS[key]}')
+    ascending = sorted((start, rate) for start, rate in rates.items() if start and rate is not None)
+    return Rate(rates[0] or Decimal(0), tuple(ascending))
 
 
 _RATES: Final = ("input", "cached", "cache_write", "audio_in", "cached_audio", "image_in", "output", "audio_out")

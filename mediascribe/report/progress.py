@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from mediascribe.breaker import Outage
     from mediascribe.domain import Record
 
 Style = Literal["auto", "plain", "none"]
 _LINE_EVERY_S: Final = 10.0
 _REFRESH_EVERY_S: Final = 0.5
 _RATE_OVER_S: Final = 30.0
+_WHY_LENGTH: Final = 80
 
 
 class Pacing(Protocol):
@@ -34,6 +36,8 @@ class Pacing(Protocol):
 
     @property
     def cooldown_s(self) -> float: ...  # noqa: D102
+
+    def outage(self) -> Outage | None: ...  # noqa: D102
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +82,10 @@ class Meter:
         parts += [f"{rate:,.1f} rows/s"] if rate is not None else []
         parts += [f"{self.tokens:,} tokens", self._usd()]
         parts += [f"{clock_time(left / rate)} left"] if rate and left else []
-        if pacing.cooldown_s > 0:
+        if outage := pacing.outage():
+            down = f"down for {clock_time(outage.lasted_s)}, next probe in {outage.probe_in_s:.0f} s"
+            parts.append(f"the gateway is {down}: {outage.why[:_WHY_LENGTH]}")
+        elif pacing.cooldown_s > 0:
             parts.append(f"the gateway refuses for now: waiting {pacing.cooldown_s:.0f} s")
         return " · ".join(parts)
 

@@ -16,8 +16,7 @@ import msgspec
 from mediascribe.errors import AttemptError, PermanentError, TransientError
 from mediascribe.subschemas import named
 from mediascribe.wire import data_url, thinking
-from mediascribe.wire.faults import fault, json_or_none
-from mediascribe.wire.reading import Received, empty, no_object, received, text_of
+from mediascribe.wire.reading import Received, empty, opened, text_of
 
 if TYPE_CHECKING:
     from mediascribe.domain import Completion, Media, MediaKind, Request
@@ -112,13 +111,7 @@ def decode(answer: Answer, request: Request) -> Completion:
     Raises:
         AttemptError: there is no answer to keep. What it cost all the same is in the failure's usage.
     """
-    body = json_or_none(answer.body)
-    got = received(answer, body, request)
-    refused = isinstance(body, Mapping) and (bool(body.get("error")) or body.get("success") is False)
-    if refused or not 200 <= answer.status < 300:  # noqa: PLR2004 - the successes
-        raise fault(answer, usage=got.usage)
-    if not isinstance(body, Mapping):
-        raise no_object(got)
+    got, body = opened(answer, request)
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
         raise _no_choices(got, request, said="choices" in body)

@@ -64,9 +64,10 @@ RULES: Final = (
     # Content filters. gateway notes 2.5; reliability notes 3: a 403 that flags the input is about the row.
     Rule(_ANY, _words("sensitive_words_detected", "prompt_blocked", FLAGGED), PermanentError, "safety"),
     Rule(_ANY, _words("content_policy_violation", "image_content_policy_violation"), PermanentError, "safety"),
+    Rule(_ANY, _words("invalid_prompt", "bio_policy", "misalignment_policy_violation"), PermanentError, "safety"),
     # The job. gateway notes 2.5: 503 model_not_found and 500 model_price_error are permanent.
     Rule(_ANY, _words("model_not_found", "model_price_error"), StopRunError, "config"),
-    Rule(_ANY, _words("not_found_error"), StopRunError, "config"),
+    Rule(_ANY, _words("not_found_error", "data_residency_mismatch"), StopRunError, "config"),
     # A web page did not come from the gateway, which refuses keys and models in JSON. reliability notes 3.
     Rule({403}, _words(WEB_PAGE), TransientError, "server"),
     Rule({403}, None, StopRunError, "auth"),
@@ -77,6 +78,9 @@ RULES: Final = (
     Rule(_ANY, _words("convert_request_failed", "count_token_failed"), PermanentError, "media"),
     Rule(_ANY, _words("invalid_image", "invalid_image_url", "invalid_image_format"), PermanentError, "media"),
     Rule(_ANY, _words("image_parse_error", "failed_to_download_image"), PermanentError, "media"),
+    Rule(_ANY, _words("invalid_base64_image", "invalid_image_mode", "image_too_large"), PermanentError, "media"),
+    Rule(_ANY, _words("image_too_small", "image_file_too_large", "empty_image_file"), PermanentError, "media"),
+    Rule(_ANY, _words("unsupported_image_media_type", "image_file_not_found"), PermanentError, "media"),
     # Too fast. gateway notes 2.5: possibly with an empty body; 3.3; reliability notes 3: litellm's own type.
     Rule({429}, None, RateLimitedError, "rate_limit"),
     Rule(_ANY, _words("rate_limit_error", "rate_limit_exceeded", "throttling_error"), RateLimitedError, "rate_limit"),

@@ -18,8 +18,9 @@ import msgspec
 from mediascribe.errors import AttemptError, PermanentError, TransientError
 from mediascribe.redact import redact_text
 from mediascribe.wire import data_url
-from mediascribe.wire.faults import fault, json_or_none, shorten
-from mediascribe.wire.reading import Received, empty, no_object, received, text_of
+from mediascribe.wire.faults import shorten
+from mediascribe.wire.parameters import with_own
+from mediascribe.wire.reading import Received, empty, opened, text_of
 
 if TYPE_CHECKING:
     from mediascribe.domain import Completion, Media, MediaKind, Request, Thinking
@@ -167,8 +168,7 @@ def _config(request: Request) -> dict[str, Any]:
     if request.schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": request.schema}
     config |= {name: value for name, value in given.items() if name in CONFIG_MEMBERS}
-    own = given.get("generationConfig")
-    return {**config, **own} if isinstance(own, Mapping) else config
+    return with_own(config, given.get("generationConfig"))
 
 
 def _thinking(model: str, thinking: Thinking) -> dict[str, Any]:
@@ -188,13 +188,7 @@ def decode(answer: Answer, request: Request) -> Completion:
     Raises:
         AttemptError: there is no answer to keep. What it cost all the same is in the failure's usage.
     """
-    body = json_or_none(answer.body)
-    got = received(answer, body, request)
-    refused = isinstance(body, Mapping) and (bool(body.get("error")) or body.get("success") is False)
-    if refused or not 200 <= answer.status < 300:  # noqa: PLR2004 - the successes
-        raise fault(answer, usage=got.usage)
-    if not isinstance(body, Mapping):
-        raise no_object(got)
+    got, body = opened(answer, request)
     candidates = body.get("candidates")
     if not isinstance(candidates, list) or not candidates:
         raise _no_candidates(got, body)

@@ -15,8 +15,8 @@ import msgspec
 from mediascribe.errors import ConfigError, TransientError
 from mediascribe.subschemas import strict
 from mediascribe.wire import data_url, thinking
-from mediascribe.wire.faults import fault, json_or_none
-from mediascribe.wire.reading import Received, empty, no_object, received, text_of
+from mediascribe.wire.parameters import renamed, with_own
+from mediascribe.wire.reading import Received, empty, opened, text_of
 
 if TYPE_CHECKING:
     from mediascribe.domain import Completion, CompletionStatus, MediaKind, Request, Thinking
@@ -80,17 +80,14 @@ def _source(address: str) -> dict[str, str]:
 def _members(request: Request) -> dict[str, Any]:
     """The job's parameters in this dialect's words; what it says in them itself wins over what is derived."""
     given = request.parameters
-    members: dict[str, Any] = {"max_tokens": DEFAULT_MAX_TOKENS}
-    members |= {new: given[old] for old, new in RENAMED.items() if old in given}
-    members |= {name: value for name, value in given.items() if name not in RENAMED}
+    members = {"max_tokens": DEFAULT_MAX_TOKENS, **renamed(given, RENAMED)}
     if isinstance(members.get("stop_sequences"), str):
         members["stop_sequences"] = [members["stop_sequences"]]
     if request.thinking is not None:
         members.setdefault("thinking", _thinking(request.thinking))
     if request.schema is not None:
-        own = given.get("output_config")
         wanted = {"format": {"type": "json_schema", "schema": strict(request.schema) or request.schema}}
-        members["output_config"] = {**wanted, **own} if isinstance(own, Mapping) else wanted
+        members["output_config"] = with_own(wanted, given.get("output_config"))
     return thinking.made_to_fit(members)
 
 
@@ -106,15 +103,7 @@ def decode(answer: Answer, request: Request) -> Completion:
     Raises:
         AttemptError: there is no answer to keep. What it cost all the same is in the failure's usage.
     """
-    body = json_or_none(answer.body)
-    got = received(answer, body, request)
-    refused = isinstance(body, Mapping) and (
-        bool(body.get("error")) or body.get("type") == "error" or body.get("success") is False
-    )
-    if refused or not 200 <= answer.status < 300:  # noqa: PLR2004 - the successes
-        raise fault(answer, usage=got.usage)
-    if not isinstance(body, Mapping):
-        raise no_object(got)
+    got, body = opened(answer, request)
     if not isinstance(body.get("content"), list | str):
         message = "the gateway's answer has no `content`"
         raise TransientError(got.failure("malformed", message, ended=text_of(body.get("stop_reason"))))

@@ -11,7 +11,7 @@ import msgspec
 
 from mediascribe.domain import MEDIA_KINDS, Completion, Failure
 from mediascribe.errors import AttemptError, InDoubtError, PermanentError, StopRunError, TransientError
-from mediascribe.wire.faults import is_web_page, json_or_none
+from mediascribe.wire.faults import fault, is_web_page, json_or_none
 from mediascribe.wire.usage import read
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ BYTES_PER_TOKEN: Final = 4  # of text; most of it needs more tokens than that
 FRAME_TOKENS: Final = 20  # around the text: roles, and system messages that models bring along
 
 _USAGE: Final[Mapping[str, str]] = MappingProxyType({"generate_content": "usageMetadata"})
+_TYPED_ERRORS: Final = frozenset({"responses", "messages"})  # `"type": "error"` alone says that an object is one
 # As what a medium may be billed: a video as frames, or as its sound alone.
 _COUNTED_AS: Final[Mapping[MediaKind, tuple[MediaKind, ...]]] = MappingProxyType(
     {"image": ("image", "video"), "audio": ("audio",), "video": MEDIA_KINDS}
@@ -71,6 +72,40 @@ class Received:
             response_id=self.response_id,
             gateway_request_id=self.gateway_request_id,
         )
+
+
+def opened(answer: Answer, request: Request) -> tuple[Received, Mapping[str, Any]]:
+    """What is known of *answer* before its text is, and the object that it is.
+
+    Raises:
+        AttemptError: it is an error, in 200 too, or no object.
+    """
+    body = json_or_none(answer.body)
+    got = received(answer, body, request)
+    if not 200 <= answer.status < 300 or _is_error(body, request.dialect):  # noqa: PLR2004 - the successes
+        raise fault(answer, usage=got.usage)
+    if not isinstance(body, Mapping):
+        raise _no_object(got)
+    return got, body
+
+
+def _is_error(body: object, dialect: str) -> bool:
+    if not isinstance(body, Mapping):
+        return False
+    typed = dialect in _TYPED_ERRORS and body.get("type") == "error"
+    return typed or bool(body.get("error")) or body.get("success") is False
+
+
+def _no_object(got: Received) -> AttemptError:
+    """The error for a 200 that is no JSON object."""
+    answer = got.answer
+    if is_web_page(answer):
+        message = "the gateway answered with a web page: `gateway.base_url` must end in /v1"
+        return StopRunError(got.failure("config", message))
+    if json_or_none(answer.body) is not None or answer.body.strip() == b"null":
+        return TransientError(got.failure("malformed", "the gateway answered with JSON that is no object"))
+    message = f"the gateway's answer is cut or no JSON ({len(answer.body)} bytes)"
+    return InDoubtError(got.failure("malformed", message))
 
 
 def received(answer: Answer, body: object, request: Request) -> Received:
@@ -126,18 +161,6 @@ def _counted(usage: Usage, kind: MediaKind) -> int:
 def text_of(value: object) -> str | None:
     """*value* where it is a text with something in it."""
     return value if isinstance(value, str) and value else None
-
-
-def no_object(got: Received) -> AttemptError:
-    """The error for a 200 that is no JSON object."""
-    answer = got.answer
-    if is_web_page(answer):
-        message = "the gateway answered with a web page: `gateway.base_url` must end in /v1"
-        return StopRunError(got.failure("config", message))
-    if json_or_none(answer.body) is not None or answer.body.strip() == b"null":
-        return TransientError(got.failure("malformed", "the gateway answered with JSON that is no object"))
-    message = f"the gateway's answer is cut or no JSON ({len(answer.body)} bytes)"
-    return InDoubtError(got.failure("malformed", message))
 
 
 def empty(got: Received, ended: str | None, *, truncated: bool) -> AttemptError:

@@ -15,8 +15,8 @@ import msgspec
 from mediascribe.errors import ConfigError, TransientError
 from mediascribe.subschemas import named
 from mediascribe.wire import thinking
-from mediascribe.wire.faults import fault, json_or_none
-from mediascribe.wire.reading import Received, empty, no_object, received, text_of
+from mediascribe.wire.parameters import renamed, with_own
+from mediascribe.wire.reading import Received, empty, opened, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,20 +69,15 @@ def encode(request: Request) -> bytes:
 def _members(request: Request) -> dict[str, Any]:
     """The job's parameters in this dialect's words; what it says in them itself wins over what is derived."""
     given = request.parameters
-    members = {new: given[old] for old, new in RENAMED.items() if old in given}
-    members |= {name: value for name, value in given.items() if name not in RENAMED}
+    members = renamed(given, RENAMED)
     if request.thinking is not None:
         known = thinking.switch(request.model, request.thinking)
         effort = known.get("reasoning_effort", EFFORTS[request.thinking])
-        members["reasoning"] = _with({"effort": effort}, given.get("reasoning"))
+        members["reasoning"] = with_own({"effort": effort}, given.get("reasoning"))
     if request.schema is not None:
         wanted = {"type": "json_schema", **named(request.schema)}
-        members["text"] = _with({"format": wanted}, given.get("text"))
+        members["text"] = with_own({"format": wanted}, given.get("text"))
     return members
-
-
-def _with(derived: dict[str, Any], given: object) -> dict[str, Any]:
-    return {**derived, **given} if isinstance(given, Mapping) else derived
 
 
 def decode(answer: Answer, request: Request) -> Completion:
@@ -91,15 +86,7 @@ def decode(answer: Answer, request: Request) -> Completion:
     Raises:
         AttemptError: there is no answer to keep. What it cost all the same is in the failure's usage.
     """
-    body = json_or_none(answer.body)
-    got = received(answer, body, request)
-    refused = isinstance(body, Mapping) and (
-        bool(body.get("error")) or body.get("type") == "error" or body.get("success") is False
-    )
-    if refused or not 200 <= answer.status < 300:  # noqa: PLR2004 - the successes
-        raise fault(answer, usage=got.usage)
-    if not isinstance(body, Mapping):
-        raise no_object(got)
+    got, body = opened(answer, request)
     status = text_of(body.get("status"))
     if status == "failed":
         message = "the model failed, and the gateway did not say why"

@@ -18,6 +18,8 @@ FAMILIES: Final[tuple[tuple[str, _Style, str], ...]] = (
     (r"claude", "budget", ""),
     (r"glm|deepseek", "type", ""),
     (r"qwen|qwq|qvq", "enable", ""),
+    (r"gpt-5(\.\d)?-pro", "effort", "high"),  # takes no other (third-party issue threads)
+    (r"gpt-5(\.\d)?-codex", "effort", "low"),  # has no `none` (likewise)
     (r"gpt-5\.\d", "effort", "none"),
     (r"gpt-5|doubao", "effort", "minimal"),
     (r"o\d|gpt-oss", "effort", "low"),
@@ -52,7 +54,8 @@ def switch(model: str, thinking: Thinking) -> dict[str, Any]:
             budget = {"thinking_budget": QWEN_BUDGETS[thinking]} if effort else {}
             return {"enable_thinking": on, **budget}
         case _:
-            return effort or {"reasoning_effort": "medium" if on else family[2]}
+            only = {"reasoning_effort": "high"} if family[2] == "high" else None
+            return only or effort or {"reasoning_effort": "medium" if on else family[2]}
 
 
 def made_to_fit(members: Mapping[str, Any]) -> dict[str, Any]:

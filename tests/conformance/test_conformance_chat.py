@@ -1,8 +1,8 @@
 """Chat completions compared with OpenAI's own types: they read what we ask, and we read what they write."""
 
-import json
-
 import pytest
+from answers import SCHEMA
+from chat_answers import asking, encoded
 from openai.types.chat import ChatCompletion
 from openai.types.chat.completion_create_params import (
     CompletionCreateParamsNonStreaming,
@@ -10,33 +10,11 @@ from openai.types.chat.completion_create_params import (
 )
 from pydantic import TypeAdapter
 
-from mediascribe.domain import Media, Request
+from mediascribe.domain import Media
 from mediascribe.wire import Answer, chat
 
 IMAGE = Media(kind="image", url="https://i.example/cat.png")
 SOUND = Media(kind="audio", url="data:audio/wav;base64,UklGRg==")
-SCHEMA = {
-    "type": "object",
-    "properties": {"animal": {"type": "string"}},
-    "required": ["animal"],
-    "additionalProperties": False,
-}
-
-
-def asking(*media, model="gpt-5.1", parameters=None, **more):
-    return Request(
-        model=model,
-        dialect="chat",
-        prompt="What is this?",
-        media=media,
-        identity=media,
-        parameters=parameters or {},
-        **more,
-    )
-
-
-def encoded(*media, **more):
-    return json.loads(chat.encode(asking(*media, **more)))
 
 
 def as_openai_reads_it(body):

@@ -4,52 +4,17 @@ import json
 from typing import get_args
 
 import pytest
+from answers import IMAGE, INLINE, SCHEMA, reported
 from anthropic.types import Message, StopReason
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages_answers import USAGE, decoded, encoded, outcome_of, refused, text, thinking
 from mutations import JSON, mutated, perhaps_cut
 from pydantic import TypeAdapter
 
-from mediascribe.domain import THINKING, Completion, Media, Request
+from mediascribe.domain import THINKING, Completion
 from mediascribe.errors import AttemptError, InDoubtError, PermanentError, TransientError
-from mediascribe.wire import Answer, messages
-
-IMAGE = Media(kind="image", url="https://i.example/cat.png?w=1")
-INLINE = Media(kind="image", url="data:image/png;base64,iVBORw0KGgo=")
-SCHEMA = {
-    "type": "object",
-    "properties": {"animal": {"type": "string"}},
-    "required": ["animal"],
-    "additionalProperties": False,
-}
-USAGE = {
-    "input_tokens": 1000,
-    "cache_creation_input_tokens": 200,
-    "cache_read_input_tokens": 400,
-    "output_tokens": 80,
-    "output_tokens_details": {"thinking_tokens": 50},
-}
-
-
-def asking(*media, parameters=None, **more):
-    return Request(
-        model="claude-sonnet-4-5",
-        dialect="messages",
-        prompt="What is this?",
-        media=media,
-        identity=media,
-        parameters=parameters or {},
-        **more,
-    )
-
-
-def text(said):
-    return {"type": "text", "text": said}
-
-
-def thinking(thought):
-    return {"type": "thinking", "thinking": thought, "signature": "c2ln"}
 
 
 def vendors(*content, stop_reason="end_turn", **more):
@@ -67,28 +32,6 @@ def vendors(*content, stop_reason="end_turn", **more):
     return Message.model_validate(whole | more, strict=True)
 
 
-def answer_of(body, status=200, **headers):
-    if isinstance(body, Message):
-        body = body.model_dump_json().encode()
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
-    return Answer(status=status, headers=headers, body=body)
-
-
-def decoded(body, status=200, **headers):
-    return messages.decode(answer_of(body, status, **headers), asking(IMAGE))
-
-
-def refused(body, status=200, **headers):
-    with pytest.raises(AttemptError) as caught:
-        decoded(body, status, **headers)
-    return caught.value
-
-
-def body_of(*media, **more):
-    return json.loads(messages.encode(asking(*media, **more)))
-
-
 # The request
 
 
@@ -98,7 +41,7 @@ def body_of(*media, **more):
 def test_the_vendors_types_take_every_request(thinks, schema, stream):
     """A body validates against the vendor's request type, and nothing in it is unknown there."""
     parameters = {"max_completion_tokens": 300, "stop": ["END"], "metadata": {"user_id": "u"}}
-    body = body_of(
+    body = encoded(
         IMAGE, INLINE, system="Be brief.", thinking=thinks, schema=schema, stream=stream, parameters=parameters
     )
     adapter = TypeAdapter(MessageCreateParamsStreaming if stream else MessageCreateParamsNonStreaming)
@@ -200,23 +143,11 @@ WHOLE = st.sampled_from(
 ).map(lambda body: body.model_dump(mode="json", exclude_unset=True))
 
 
-def outcome_of(answer):
-    try:
-        return messages.decode(answer, asking(IMAGE))
-    except AttemptError as error:
-        return error
-
-
-def reported(usage, *names):
-    values = [usage.get(name) for name in names]
-    return sum(value for value in values if isinstance(value, int | float) and value > 0)
-
-
 @settings(max_examples=250, deadline=None)
 @given(body=perhaps_cut(mutated(WHOLE, JSON, st.integers(0, 4))), status=st.sampled_from([200, 200, 200, 500]))
 def test_any_answer_is_a_completion_or_an_attempts_error(body, status):
     """Whatever is wrong with an answer, decoding never raises anything else, and never makes tokens up."""
-    outcome = outcome_of(answer_of(body, status))
+    outcome = outcome_of(body, status)
     usage = outcome.failure.usage if isinstance(outcome, AttemptError) else outcome.usage
     if isinstance(outcome, Completion):
         assert outcome.text.strip() or outcome.status == "refused"

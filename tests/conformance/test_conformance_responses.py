@@ -4,6 +4,7 @@ import json
 from typing import get_args
 
 import pytest
+from answers import IMAGE, INLINE, SCHEMA, reported
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutations import JSON, mutated, perhaps_cut
@@ -15,38 +16,11 @@ from openai.types.responses.response_create_params import (
 from openai.types.responses.response_status import ResponseStatus
 from openai.types.shared import ReasoningEffort
 from pydantic import TypeAdapter
+from responses_answers import USAGE, decoded, encoded, outcome_of, refused
 
-from mediascribe.domain import THINKING, Completion, Media, Request
+from mediascribe.domain import THINKING, Completion, Request
 from mediascribe.errors import AttemptError, InDoubtError, PermanentError, RateLimitedError, TransientError
-from mediascribe.wire import Answer, responses
-
-IMAGE = Media(kind="image", url="https://i.example/cat.png?w=1")
-INLINE = Media(kind="image", url="data:image/png;base64,iVBORw0KGgo=")
-SCHEMA = {
-    "type": "object",
-    "properties": {"animal": {"type": "string"}},
-    "required": ["animal"],
-    "additionalProperties": False,
-}
-USAGE = {
-    "input_tokens": 1630,
-    "input_tokens_details": {"cached_tokens": 512, "cache_write_tokens": 64},
-    "output_tokens": 46,
-    "output_tokens_details": {"reasoning_tokens": 32},
-    "total_tokens": 1676,
-}
-
-
-def asking(*media, parameters=None, **more):
-    return Request(
-        model="gpt-5.2-pro",
-        dialect="responses",
-        prompt="What is this?",
-        media=media,
-        identity=media,
-        parameters=parameters or {},
-        **more,
-    )
+from mediascribe.wire import responses
 
 
 def said(text):
@@ -85,28 +59,6 @@ def vendors(*output, **more):
     return Response.model_validate(whole | more, strict=True)
 
 
-def answer_of(body, status=200, **headers):
-    if isinstance(body, Response):
-        body = body.model_dump_json().encode()
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
-    return Answer(status=status, headers=headers, body=body)
-
-
-def decoded(body, status=200, **headers):
-    return responses.decode(answer_of(body, status, **headers), asking(IMAGE))
-
-
-def refused(body, status=200, **headers):
-    with pytest.raises(AttemptError) as caught:
-        decoded(body, status, **headers)
-    return caught.value
-
-
-def body_of(*media, **more):
-    return json.loads(responses.encode(asking(*media, **more)))
-
-
 # The request
 
 
@@ -116,7 +68,7 @@ def body_of(*media, **more):
 def test_the_vendors_types_take_every_request(thinking, schema, stream):
     """A body validates against the vendor's request type, and nothing in it is unknown there."""
     parameters = {"max_tokens": 300, "temperature": 0.1, "top_p": 0.5, "store": False, "truncation": "auto"}
-    body = body_of(
+    body = encoded(
         IMAGE, INLINE, system="Be brief.", thinking=thinking, schema=schema, stream=stream, parameters=parameters
     )
     adapter = TypeAdapter(ResponseCreateParamsStreaming if stream else ResponseCreateParamsNonStreaming)
@@ -263,7 +215,7 @@ def test_no_answer_to_keep(body, error, error_class, code):
 @pytest.mark.parametrize("status", get_args(ResponseStatus))
 def test_every_status_of_the_vendor_has_its_outcome(status):
     """Only what is complete, or cut, is an answer."""
-    outcome = outcome_of(answer_of(vendors(message(said("A")), status=status)))
+    outcome = outcome_of(vendors(message(said("A")), status=status))
     assert isinstance(outcome, Completion) is (status in {"completed", "incomplete"})
 
 
@@ -291,23 +243,11 @@ WHOLE = st.sampled_from(
 ).map(lambda body: body.model_dump(mode="json", exclude_unset=True))
 
 
-def outcome_of(answer):
-    try:
-        return responses.decode(answer, asking(IMAGE))
-    except AttemptError as error:
-        return error
-
-
-def reported(usage, name):
-    value = usage.get(name)
-    return value if isinstance(value, int | float) and value > 0 else 0
-
-
 @settings(max_examples=250, deadline=None)
 @given(body=perhaps_cut(mutated(WHOLE, JSON, st.integers(0, 4))), status=st.sampled_from([200, 200, 200, 500]))
 def test_any_answer_is_a_completion_or_an_attempts_error(body, status):
     """Whatever is wrong with an answer, decoding never raises anything else, and never makes tokens up."""
-    outcome = outcome_of(answer_of(body, status))
+    outcome = outcome_of(body, status)
     usage = outcome.failure.usage if isinstance(outcome, AttemptError) else outcome.usage
     if isinstance(outcome, Completion):
         assert outcome.text.strip() or outcome.status == "refused"

@@ -1,5 +1,6 @@
 """The command line as a person starts it: a process of its own, in a folder of its own, under one Prefect server."""
 
+import io
 import os
 import shutil
 import signal
@@ -8,12 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from flows.__main__ import main
 from mediascribe.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +76,9 @@ def prefect(tmp_path_factory):
         )
     try:
         _until_healthy(port, server, home / "server.log")
-        yield quiet | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+        named = quiet | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+        os.environ.update(named)  # before the first flow is imported: Prefect reads its settings then
+        yield named
     finally:
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
@@ -104,14 +108,19 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def cli(tmp_path, prefect):
-    """`cli("run", "job.toml")` runs to its end; `cli.start(...)` gives the running process."""
-    return Cli(tmp_path, prefect)
+def cli(tmp_path, prefect, monkeypatch):
+    """`cli("run", "job.toml")` runs a command to its end; `cli.start(...)` gives the running process.
+
+    The commands run in this process, where Prefect is imported already; with an environment of their own in another.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Cli(tmp_path, prefect, monkeypatch)
 
 
 class Cli:
-    def __init__(self, folder, prefect):
-        self.folder, self.prefect = folder, prefect
+    def __init__(self, folder, prefect, monkeypatch):
+        self.folder, self.prefect, self.monkeypatch = folder, prefect, monkeypatch
 
     def start(self, *words, key=KEY, **environment):
         inherited = {
@@ -130,10 +139,19 @@ class Cli:
             start_new_session=True,
         )
 
-    def __call__(self, *words, **environment):
-        running = self.start(*words, **environment)
-        out, err = running.communicate(timeout=120)
-        return Ended(running.returncode, out, err)
+    def __call__(self, *words, key=KEY, **environment):
+        if environment:
+            running = self.start(*words, key=key, **environment)
+            out, err = running.communicate(timeout=120)
+            return Ended(running.returncode, out, err)
+        if key:
+            self.monkeypatch.setenv("MEDIASCRIBE_API_KEY", key)
+        else:
+            self.monkeypatch.delenv("MEDIASCRIBE_API_KEY", raising=False)
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.raises(SystemExit) as left, redirect_stdout(out), redirect_stderr(err):
+            main([str(word) for word in words])
+        return Ended(left.value.code, out.getvalue(), err.getvalue())
 
 
 class Ended:

@@ -123,6 +123,7 @@ def test_error_tree():
         "TransientError": "AttemptError",
         "InDoubtError": "TransientError",
         "RateLimitedError": "AttemptError",
+        "OutageError": "AttemptError",
         "StopRunError": "AttemptError",
     }
 

@@ -98,7 +98,8 @@ def ask(gateway):
             model=MODELS[dialect], dialect=dialect, prompt="What is it?", media=media, identity=media, stream=stream
         )
         wire = DIALECTS[dialect]
-        section = GatewaySection(base_url=gateway.url, total_timeout_s=0.3)
+        timeout_s = 0.3 if fault in {"stall", "slow_body"} else 20.0
+        section = GatewaySection(base_url=gateway.url, total_timeout_s=timeout_s)
         async with Client(section, gateway.api_key, connections=1) as client:
             try:
                 answer = await client.post(wire.url(client.base_url, request), wire.encode(request), wire.headers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
+from mediascribe.breaker import Outage
 from mediascribe.report import progress
 from mediascribe.report.progress import Meter, clock_time, shown
 
@@ -15,6 +16,10 @@ from mediascribe.report.progress import Meter, clock_time, shown
 class Pace:
     in_flight: int = 0
     cooldown_s: float = 0.0
+    down: Outage | None = None
+
+    def outage(self):
+        return self.down
 
 
 @dataclass
@@ -72,6 +77,14 @@ def test_the_rate_is_that_of_the_last_half_minute(build):
 def test_a_cooldown_is_told(build):
     """A quiet minute has a reason that a person can read."""
     assert "the gateway refuses for now: waiting 12 s" in Meter(total=1).line(Pace(cooldown_s=12.4))
+
+
+def test_an_outage_is_told():
+    """Rows wait, and the line says since when, why, and when the gateway is tried next."""
+    down = Outage(lasted_s=75.0, why="503 from the gateway", probe_in_s=4.2)
+    assert "the gateway is down for 1:15, next probe in 4 s: 503 from the gateway" in Meter(total=1).line(
+        Pace(down=down)
+    )
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (61, "1:01"), (3600, "1:00:00"), (7325.4, "2:02:05")])

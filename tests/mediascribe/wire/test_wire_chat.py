@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from answers import answer_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mutations import mutated
@@ -18,7 +19,7 @@ from mediascribe.errors import (
     StopRunError,
     TransientError,
 )
-from mediascribe.wire import Answer, chat
+from mediascribe.wire import chat
 
 ANSWERS = Path(__file__).parent / "answers"
 REFERENCE = (ANSWERS / "gemini-2.0-flash.json").read_bytes()
@@ -33,14 +34,8 @@ def asking(*media, model="gemini-2.0-flash", **more):
     )
 
 
-def answered(body, status=200, **headers):
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
-    return Answer(status=status, headers=headers, body=body)
-
-
 def decoded(body, *, model="gpt-4o", status=200, **headers):
-    return chat.decode(answered(body, status, **headers), asking(IMAGE, model=model))
+    return chat.decode(answer_of(body, status, **headers), asking(IMAGE, model=model))
 
 
 def saying(content="A cat.", finish_reason="stop", usage=None, **message):
@@ -94,7 +89,7 @@ def test_media_keep_the_items_order_and_a_system_message_comes_first():
 
 def test_reference_answer():
     """The reference page's answer decodes to its text and to 1986 / 83 / 2069 tokens: 5 text, 175 audio, 1806 image."""
-    completion = chat.decode(answered(REFERENCE), asking(IMAGE, AUDIO))
+    completion = chat.decode(answer_of(REFERENCE), asking(IMAGE, AUDIO))
     assert completion.status == "ok"
     assert completion.text.startswith("The image depicts two people in an office setting.")
     assert completion.text.endswith("The color scheme is predominantly blue and white.")
@@ -332,7 +327,7 @@ CHOICES = st.fixed_dictionaries(
 @example(body={"choices": [{"message": {"content": ["a"]}, "finish_reason": []}]}, status=200)
 def test_any_json_is_a_completion_or_an_attempts_error(body, status):
     """Decoding any JSON gives a completion or raises an attempt's error, never anything else."""
-    outcome = outcome_of(answered(body, status))
+    outcome = outcome_of(answer_of(body, status))
     if isinstance(outcome, AttemptError):
         assert outcome.failure.http_status == status
     else:
@@ -352,7 +347,7 @@ def outcome_of(answer):
 def test_any_cut_of_the_reference_answer_is_in_doubt(end):
     """However early the answer breaks off, it is no answer, and it may have been billed."""
     with pytest.raises(InDoubtError):
-        chat.decode(answered(REFERENCE[:end]), asking(IMAGE))
+        chat.decode(answer_of(REFERENCE[:end]), asking(IMAGE))
 
 
 WHOLE = json.loads(REFERENCE)
@@ -363,7 +358,7 @@ ODD = JSON | st.sampled_from([-1, 10**12, 0.5, [], {}, [{}], "", "length", "cont
 @given(body=mutated(st.just(WHOLE), ODD, st.integers(1, 3)))
 def test_any_mutation_of_the_reference_answer_is_read_or_refused(body):
     """Whatever is changed in the answer, no token is counted that was not reported."""
-    outcome = outcome_of(answered(body))
+    outcome = outcome_of(answer_of(body))
     usage = outcome.failure.usage if isinstance(outcome, AttemptError) else outcome.usage
     bill = body.get("usage")
     bill = bill if isinstance(bill, dict) else {}
@@ -375,6 +370,6 @@ def test_any_mutation_of_the_reference_answer_is_read_or_refused(body):
 
 def test_reference_cost():
     """At 0.10 USD a million tokens, 0.70 for sound and 0.40 for the answer, the reference answer costs 336,800 nano."""
-    usage = chat.decode(answered(REFERENCE), asking(IMAGE, AUDIO)).usage
+    usage = chat.decode(answer_of(REFERENCE), asking(IMAGE, AUDIO)).usage
     rest = usage.prompt_tokens - usage.prompt_audio_tokens
     assert rest * 100 + usage.prompt_audio_tokens * 700 + usage.completion_tokens * 400 == 336_800

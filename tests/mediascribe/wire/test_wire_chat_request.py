@@ -1,34 +1,11 @@
 """What chat completions are asked: each family of models is told in its own words."""
 
-import json
-
 import pytest
+from answers import SCHEMA
+from chat_answers import encoded
 
-from mediascribe.domain import THINKING, Media, Request
-from mediascribe.wire import chat, data_url
-
-SCHEMA = {
-    "type": "object",
-    "properties": {"animal": {"type": "string"}},
-    "required": ["animal"],
-    "additionalProperties": False,
-}
-
-
-def asking(*media, model="gpt-5.1", parameters=None, **more):
-    return Request(
-        model=model,
-        dialect="chat",
-        prompt="What is this?",
-        media=media,
-        identity=media,
-        parameters=parameters or {},
-        **more,
-    )
-
-
-def encoded(*media, **more):
-    return json.loads(chat.encode(asking(*media, **more)))
+from mediascribe.domain import THINKING, Media
+from mediascribe.wire import data_url
 
 
 def members(**more):
@@ -117,6 +94,8 @@ ENABLED, DISABLED = {"type": "enabled"}, {"type": "disabled"}
         ("qwen3-max", "low", {"enable_thinking": True, "thinking_budget": 1024}),
         ("gpt-5-mini", "off", {"reasoning_effort": "minimal"}),
         ("gpt-5.1", "off", {"reasoning_effort": "none"}),
+        ("gpt-5.1-codex", "off", {"reasoning_effort": "low"}),
+        ("gpt-5.2-pro", "off", {"reasoning_effort": "high"}),
         ("gpt-5.1", "on", {"reasoning_effort": "medium"}),
         ("o3", "off", {"reasoning_effort": "low"}),
         ("o4-mini", "high", {"reasoning_effort": "high"}),

@@ -4,11 +4,12 @@ import base64
 import json
 
 import pytest
+from generate_content_answers import BILL, IMAGE, SCHEMA, asking, config, decoded, encoded, refused, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutations import mutated
 
-from mediascribe.domain import Completion, Media, Request
+from mediascribe.domain import Completion, Media
 from mediascribe.errors import (
     AttemptError,
     InDoubtError,
@@ -18,63 +19,6 @@ from mediascribe.errors import (
     TransientError,
 )
 from mediascribe.wire import DIALECTS, Answer, generate_content
-
-IMAGE = Media(kind="image", url="https://i.example/a.b/cat.PNG?size=1.jpg#x.gif")
-SCHEMA = {"type": "object", "properties": {"animal": {"type": "string"}}, "required": ["animal"]}
-BILL = {
-    "promptTokenCount": 1986,
-    "candidatesTokenCount": 60,
-    "thoughtsTokenCount": 23,
-    "totalTokenCount": 2069,
-    "promptTokensDetails": [
-        {"modality": "TEXT", "tokenCount": 5},
-        {"modality": "IMAGE", "tokenCount": 1806},
-        {"modality": "AUDIO", "tokenCount": 175},
-    ],
-}
-
-
-def asking(*media, model="gemini-2.5-flash", parameters=None, **more):
-    return Request(
-        model=model,
-        dialect="generate_content",
-        prompt="What is this?",
-        media=media,
-        identity=media,
-        parameters=parameters or {},
-        **more,
-    )
-
-
-def encoded(*media, **more):
-    return json.loads(generate_content.encode(asking(*media, **more)))
-
-
-def config(**more):
-    return encoded(**more).get("generationConfig")
-
-
-def said(*parts, finish="STOP", **more):
-    """An answer as the vendor writes it; *parts* are texts, or whole parts."""
-    parts = [{"text": part} if isinstance(part, str) else part for part in parts]
-    candidate = {"content": {"role": "model", "parts": parts}, "index": 0}
-    if finish is not None:
-        candidate["finishReason"] = finish
-    answer = {"candidates": [candidate], "usageMetadata": BILL, "modelVersion": "gemini-2.5-flash", "responseId": "r-1"}
-    return answer | more
-
-
-def decoded(body, *, status=200, **headers):
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    return generate_content.decode(Answer(status=status, headers=headers, body=body), asking(IMAGE))
-
-
-def refused(body, **more):
-    with pytest.raises(AttemptError) as caught:
-        decoded(body, **more)
-    return caught.value
-
 
 # The request
 

@@ -1,13 +1,13 @@
 """Anthropic messages: what we ask, and what the gateway answers in their place."""
 
 import base64
-import json
 
 import pytest
+from answers import IMAGE, INLINE, SCHEMA
+from messages_answers import USAGE, asking, decoded, encoded, refused, text
 
-from mediascribe.domain import Media, Request
+from mediascribe.domain import Media
 from mediascribe.errors import (
-    AttemptError,
     ConfigError,
     InDoubtError,
     PermanentError,
@@ -15,71 +15,14 @@ from mediascribe.errors import (
     StopRunError,
     TransientError,
 )
-from mediascribe.wire import Answer, messages
-
-IMAGE = Media(kind="image", url="https://i.example/cat.png?w=1")
-INLINE = Media(kind="image", url="data:image/png;base64,iVBORw0KGgo=")
-SCHEMA = {
-    "type": "object",
-    "properties": {"animal": {"type": "string"}},
-    "required": ["animal"],
-    "additionalProperties": False,
-}
-USAGE = {
-    "input_tokens": 1000,
-    "cache_creation_input_tokens": 200,
-    "cache_read_input_tokens": 400,
-    "output_tokens": 80,
-    "output_tokens_details": {"thinking_tokens": 50},
-}
-
-
-def asking(*media, parameters=None, **more):
-    return Request(
-        model="claude-sonnet-4-5",
-        dialect="messages",
-        prompt="What is this?",
-        media=media,
-        identity=media,
-        parameters=parameters or {},
-        **more,
-    )
-
-
-def text(said):
-    return {"type": "text", "text": said}
-
-
-def thinking(thought):
-    return {"type": "thinking", "thinking": thought, "signature": "c2ln"}
-
-
-def answer_of(body, status=200, **headers):
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
-    return Answer(status=status, headers=headers, body=body)
-
-
-def decoded(body, status=200, **headers):
-    return messages.decode(answer_of(body, status, **headers), asking(IMAGE))
-
-
-def refused(body, status=200, **headers):
-    with pytest.raises(AttemptError) as caught:
-        decoded(body, status, **headers)
-    return caught.value
-
-
-def body_of(*media, **more):
-    return json.loads(messages.encode(asking(*media, **more)))
-
+from mediascribe.wire import messages
 
 # The request
 
 
 def test_a_request():
     """Text first, then each picture by its URL or its bytes; the system message stands beside the messages."""
-    assert body_of(IMAGE, INLINE, system="Be brief.", parameters={"temperature": 0.2, "top_p": 0.9}) == {
+    assert encoded(IMAGE, INLINE, system="Be brief.", parameters={"temperature": 0.2, "top_p": 0.9}) == {
         "model": "claude-sonnet-4-5",
         "max_tokens": 1024,
         "system": "Be brief.",
@@ -113,7 +56,7 @@ def test_a_request():
 )
 def test_a_data_url_is_taken_apart(url, media_type, content):
     """What a data URL says of its type and its bytes stands in two members; escaped bytes become base64."""
-    source = body_of(Media(kind="image", url=url))["messages"][0]["content"][1]["source"]
+    source = encoded(Media(kind="image", url=url))["messages"][0]["content"][1]["source"]
     assert (source["type"], source["media_type"]) == ("base64", media_type)
     assert base64.b64decode(source["data"], validate=True) == content
 
@@ -136,7 +79,7 @@ def test_a_data_url_is_taken_apart(url, media_type, content):
 )
 def test_parameters_in_this_dialects_words(parameters, expected):
     """The cap on tokens is always there, ends of text have another name, and the rest passes unchanged."""
-    body = body_of(parameters=parameters)
+    body = encoded(parameters=parameters)
     assert {name: value for name, value in body.items() if name not in {"model", "messages", "stream"}} == expected
 
 
@@ -145,7 +88,7 @@ def test_parameters_in_this_dialects_words(parameters, expected):
 )
 def test_thinking_has_a_budget_below_the_cap(switch, budget, max_tokens):
     """The default cap of 1024 is no larger than any budget, so it is left for the answer and added to it."""
-    body = body_of(thinking=switch)
+    body = encoded(thinking=switch)
     assert body["thinking"] == {"type": "enabled", "budget_tokens": budget}
     assert body["max_tokens"] == max_tokens
 
@@ -153,19 +96,19 @@ def test_thinking_has_a_budget_below_the_cap(switch, budget, max_tokens):
 @pytest.mark.parametrize(("given_cap", "max_tokens"), [(16_385, 16_385), (16_384, 32_768), (10, 16_394), ("10", "10")])
 def test_a_cap_is_raised_only_where_it_must_be(given_cap, max_tokens):
     """A cap above the budget stays; what is no number is left for the gateway to refuse."""
-    assert body_of(thinking="high", parameters={"max_tokens": given_cap})["max_tokens"] == max_tokens
+    assert encoded(thinking="high", parameters={"max_tokens": given_cap})["max_tokens"] == max_tokens
 
 
 def test_thinking_switched_off():
     """Switched off is said, and leaves the sampling alone."""
-    body = body_of(thinking="off", parameters={"temperature": 0.2})
+    body = encoded(thinking="off", parameters={"temperature": 0.2})
     assert (body["thinking"], body["max_tokens"], body["temperature"]) == ({"type": "disabled"}, 1024, 0.2)
 
 
 @pytest.mark.parametrize(("top_p", "kept"), [(0.5, False), (0.95, True), (1, True)])
 def test_no_odd_sampling_while_thinking(top_p, kept):
     """The vendor takes no temperature and no top_k beside thinking, and top_p from 0.95 only."""
-    body = body_of(thinking="on", parameters={"temperature": 0.2, "top_k": 5, "top_p": top_p})
+    body = encoded(thinking="on", parameters={"temperature": 0.2, "top_k": 5, "top_p": top_p})
     assert {"temperature", "top_k"}.isdisjoint(body)
     assert ("top_p" in body) is kept
 
@@ -173,7 +116,7 @@ def test_no_odd_sampling_while_thinking(top_p, kept):
 def test_what_a_job_says_in_the_vendors_words_wins():
     """A job's own thinking replaces the switch and gets room as well; its output_config stands beside the schema."""
     own = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "low"}}
-    body = body_of(thinking="high", schema=SCHEMA, parameters=own)
+    body = encoded(thinking="high", schema=SCHEMA, parameters=own)
     assert (body["thinking"], body["max_tokens"]) == (own["thinking"], 3024)
     assert body["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}}
 

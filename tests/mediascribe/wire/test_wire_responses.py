@@ -1,12 +1,11 @@
 """OpenAI responses: what we ask, and what the gateway answers in their place."""
 
-import json
-
 import pytest
+from answers import IMAGE, INLINE, SCHEMA
+from responses_answers import USAGE, asking, decoded, encoded, refused
 
-from mediascribe.domain import Media, Request
+from mediascribe.domain import Media
 from mediascribe.errors import (
-    AttemptError,
     ConfigError,
     InDoubtError,
     PermanentError,
@@ -14,63 +13,14 @@ from mediascribe.errors import (
     StopRunError,
     TransientError,
 )
-from mediascribe.wire import Answer, responses
-
-IMAGE = Media(kind="image", url="https://i.example/cat.png?w=1")
-INLINE = Media(kind="image", url="data:image/png;base64,iVBORw0KGgo=")
-SCHEMA = {
-    "type": "object",
-    "properties": {"animal": {"type": "string"}},
-    "required": ["animal"],
-    "additionalProperties": False,
-}
-USAGE = {
-    "input_tokens": 1630,
-    "input_tokens_details": {"cached_tokens": 512, "cache_write_tokens": 64},
-    "output_tokens": 46,
-    "output_tokens_details": {"reasoning_tokens": 32},
-    "total_tokens": 1676,
-}
-
-
-def asking(*media, parameters=None, **more):
-    return Request(
-        model="gpt-5.2-pro",
-        dialect="responses",
-        prompt="What is this?",
-        media=media,
-        identity=media,
-        parameters=parameters or {},
-        **more,
-    )
-
-
-def answer_of(body, status=200, **headers):
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
-    return Answer(status=status, headers=headers, body=body)
-
-
-def decoded(body, status=200, **headers):
-    return responses.decode(answer_of(body, status, **headers), asking(IMAGE))
-
-
-def refused(body, status=200, **headers):
-    with pytest.raises(AttemptError) as caught:
-        decoded(body, status, **headers)
-    return caught.value
-
-
-def body_of(*media, **more):
-    return json.loads(responses.encode(asking(*media, **more)))
-
+from mediascribe.wire import responses
 
 # The request
 
 
 def test_a_request():
     """Text first, then each picture with its URL as a plain string; the system message is `instructions`."""
-    assert body_of(IMAGE, INLINE, system="Be brief.", parameters={"temperature": 0.2, "top_p": 0.9}) == {
+    assert encoded(IMAGE, INLINE, system="Be brief.", parameters={"temperature": 0.2, "top_p": 0.9}) == {
         "model": "gpt-5.2-pro",
         "instructions": "Be brief.",
         "input": [
@@ -102,13 +52,13 @@ def test_a_request():
 )
 def test_parameters_in_this_dialects_words(parameters, expected):
     """The cap on tokens has another name here, the dialect's own name wins, and the rest passes unchanged."""
-    body = body_of(parameters=parameters)
-    assert {name: value for name, value in body.items() if name not in body_of()} == expected
+    body = encoded(parameters=parameters)
+    assert {name: value for name, value in body.items() if name not in encoded()} == expected
 
 
 def test_what_a_job_says_in_the_vendors_words_wins():
     """A job's own members stand beside those that are derived, and before them."""
-    body = body_of(
+    body = encoded(
         thinking="off",
         schema=SCHEMA,
         parameters={"reasoning": {"effort": "minimal", "summary": "auto"}, "text": {"verbosity": "low"}},
