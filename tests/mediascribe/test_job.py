@@ -332,3 +332,43 @@ def test_line_of_is_not_misled_by_texts():
     text = '[prompt]\ntext = """\n[gateway]\nbase_url = 1\n"""\n[gateway]\nnote = \'\'\'x\'\'\'\nbase_url = "x"\n'
 
     assert job.line_of(text, ["gateway", "base_url"]) == 8
+
+
+def test_headers_of_the_jobs_own(write):
+    """A proxy may want one; names are compared without case."""
+    loaded = job.load(write(within("gateway", 'headers = { X-Team = "captions" }')))
+    assert loaded.gateway.headers == {"x-team": "captions"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ('{ Authorization = "Bearer x" }', "may not set authorization"),
+        ('{ "x team" = "a" }', "`x team` is no header"),
+        ('{ x-team = "ä" }', "`x-team` is no header"),
+    ],
+)
+def test_headers_that_are_refused(write, headers, says):
+    """The key is never written into a job, and a header is one line of ASCII."""
+    with pytest.raises(ConfigError, match=says):
+        job.load(write(within("gateway", f"headers = {headers}")))
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ('schema_file = "a.json"\nschema = { type = "object" }', "wants one of"),
+        ("repair = true", "without a schema"),
+    ],
+)
+def test_answer_sections_that_contradict_themselves(write, answer, says):
+    """One schema, and nothing to repair without one."""
+    with pytest.raises(ConfigError, match=says):
+        job.load(write(MINIMAL + f"[answer]\n{answer}\n"))
+
+
+def test_an_answer_section(write):
+    """A schema as a table stands under the name that the file gives it."""
+    loaded = job.load(write(MINIMAL + '[answer]\nschema = { type = "object" }\nrepair = true\n'))
+    assert (loaded.answer.schema_, loaded.answer.repair) == ({"type": "object"}, True)
+    assert loaded.parameters_sha256 != job.load(write(MINIMAL)).parameters_sha256

@@ -164,3 +164,23 @@ async def test_a_gateway_that_lists_nothing_leaves_the_dialect_as_it_was(job_fil
     monkeypatch.setenv("MEDIASCRIBE_API_KEY", "sk-1")
     async with session.connected(session.check(job_file(base_url="http://127.0.0.1:9/v1"))) as opened:
         assert opened.inputs.dialect == "chat"
+
+
+def test_rows_that_the_model_cannot_take_are_skipped_before_anything_is_sent(job_file, tmp_path):
+    """Claude takes no sound: the row has its reason in the plan; the picture beside it is asked."""
+    path = job_file()
+    text = (tmp_path / "job.toml").read_text().replace("gemini-2.0-flash", "claude-sonnet-4-5-20250929")
+    (tmp_path / "job.toml").write_text(text)
+    rows = [{"item_id": "a", "image_url": "https://h/a.png"}, {"item_id": "b", "audio_url": "https://h/b.wav"}]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row | {"title": "t"}) + "\n" for row in rows))
+    inputs = session.check(path)
+    problems = {item.item_id: item.problem and item.problem.code for item in inputs.items()}
+    assert (inputs.dialect, problems) == ("messages", {"a": None, "b": "unsupported_media"})
+
+
+def test_warnings_are_about_real_gateways_only(job_file, monkeypatch):
+    """The sandbox serves retired models too."""
+    monkeypatch.setenv("MEDIASCRIBE_API_KEY", "sk-1")
+    assert session.check(job_file()).warnings() == []
+    (warning,) = session.check(job_file(base_url="https://api.mixrouter.com/v1")).warnings()
+    assert "2026-06-01" in warning
