@@ -72,7 +72,8 @@ def test_kill_9_loses_no_answer_and_pays_for_none_twice(cli, job, gateway):
     assert dataset.history(cli.folder / "out").num_rows == 150
     runs = dataset.runs(cli.folder / "out")
     in_doubt = sum(run["in_doubt"] for run in runs)
-    assert len(gateway.ledger()) == 150 + in_doubt
+    # A process killed between "about to send" and the sending leaves a doubt about a request that never came.
+    assert 150 <= len(gateway.ledger()) <= 150 + in_doubt
     assert in_doubt <= 3 * 8
     assert [run["status"] for run in runs] == ["interrupted"] * (len(runs) - 1) + ["completed"]
     assert dataset.verify(cli.folder / "out").ok
