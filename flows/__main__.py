@@ -216,14 +216,24 @@ def _flow(job: Path, reasons: tuple[Reason, ...], start: Start, *, json: bool) -
     if not outcome:
         for warning in inputs.warnings():
             _say(f"warning: {warning}")
-        if not json and "PREFECT_API_URL" not in os.environ:
-            _say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
-        outcome = asyncio.run(_outcome(start("none" if json else "auto")))
+        outcome = _run(start("none" if json else "auto"), quiet=json)
     if json:
         _print_json(msgspec.to_builtins(outcome))
     else:
         print_outcome(outcome, Console())
     return 1 if outcome.run and outcome.run.stopped else 0
+
+
+def _run(starting: Awaitable[State[Any]], *, quiet: bool) -> Outcome:
+    """Run the flow under the configured Prefect server, or under one of its own."""
+    from flows import embedded  # noqa: PLC0415 - Prefect takes a second to import
+
+    if embedded.is_configured():
+        return asyncio.run(_outcome(starting))
+    if not quiet:
+        _say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
+    with embedded.server():
+        return asyncio.run(_outcome(starting))
 
 
 async def _outcome(running: Awaitable[State[Any]]) -> Outcome:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from mediascribe import dataset, journal, plan, retry
 from mediascribe.case import Case
-from mediascribe.domain import Failure, Item, Reason, Record, Request, Shard
+from mediascribe.domain import Failure, Item, Reason, Record, Shard
 from mediascribe.errors import (
     AttemptError,
     InDoubtError,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from mediascribe.client import Client
     from mediascribe.dataset import RunFacts
     from mediascribe.limiter import Limiter
-    from mediascribe.plan import Plan
     from mediascribe.pricing import PriceBook
     from mediascribe.question import Question
     from mediascribe.store import Store
@@ -221,7 +220,7 @@ class Describer:
 
     def _land(self, shard: Shard, desk: _Desk) -> ShardReport:
         """Publish the part, and only then forget the journal."""
-        part = _publish(self._landing.store, self._question.facts, shard, desk.records)
+        part = publish(self._landing.store, self._question.facts, shard, desk.records)
         shutil.rmtree(journal_folder(self._landing.store, shard))
         return ShardReport(
             name=shard.name,
@@ -233,51 +232,12 @@ class Describer:
         )
 
 
-def recover(unfinished: Plan, landing: Landing) -> list[ShardReport]:
-    """Publish the answers that a run received before it was killed; asks nothing.
-
-    Rows without a result are left for the next plan. Shards that have their part are left alone.
-    """
-    reports = []
-    for shard in unfinished.shards:
-        folder = journal_folder(landing.store, shard)
-        if dataset.has_part(landing.store, shard) or not folder.is_dir():
-            continue
-        found = journal.replay(folder)
-        cases = list(_cases(unfinished, shard, found))
-        records = [case.record(landing.prices) for case in cases if case.outcome]
-        part = _publish(landing.store, unfinished.facts, shard, records)
-        in_doubt = sum(case.in_doubt for case in cases)
-        reports.append(ShardReport(name=shard.name, rows=len(records), part=part, in_doubt=in_doubt, torn=found.torn))
-    return reports
-
-
-def forget(plan_: Plan, store: Store) -> None:
-    """Remove the journals that a closed run left behind."""
-    shutil.rmtree(store.work / "journal" / plan_.run_id, ignore_errors=True)
-
-
 def journal_folder(store: Store, shard: Shard) -> Path:
     """Where *shard*'s attempts and answers are until its part is published."""
     return store.work / "journal" / shard.run_id / f"{shard.number:05d}"
 
 
-def _cases(unfinished: Plan, shard: Shard, found: journal.Replay) -> Iterator[Case]:
-    """The rows of *shard* that were begun, as far as the journal knows them."""
-    facts = unfinished.facts
-    for item, reason in plan.read(shard):
-        entries = found.rows.get(item.row_number)
-        if not entries:
-            continue
-        # The prompt may have changed since: the key is the journal's, and decoding needs model and media only.
-        request = Request(model=facts.model, dialect=facts.dialect, prompt="", media=item.media, identity=item.media)
-        key = next((entry.key for entry in entries if isinstance(entry, Sent)), None)
-        case = Case(item, reason, request, key=key)
-        case.replay(entries)
-        yield case
-
-
-def _publish(store: Store, facts: RunFacts, shard: Shard, records: list[Record]) -> str | None:
+def publish(store: Store, facts: RunFacts, shard: Shard, records: list[Record]) -> str | None:
     """Write the part in manifest order; a shard without any result has none."""
     if not records:
         return None

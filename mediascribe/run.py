@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 
-from mediascribe import __version__, dataset, describe, plan
+from mediascribe import __version__, dataset, plan, recovery
 from mediascribe.domain import STATUSES
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def close(plan_: Plan, reports: Iterable[ShardReport], landing: Landing, *, inte
         complete=wrote.rows == plan_.rows and not wrote.duplicates,
     )
     dataset.write_run(store, plan_.run_id, msgspec.to_builtins(run_file))
-    describe.forget(plan_, store)
+    recovery.forget(plan_, store)
     plan.remove(plan_, store)
     return run_file
 

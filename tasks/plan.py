@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from mediascribe import describe, plan, run
+from mediascribe import plan, recovery, run
 from mediascribe.domain import Reason
 from mediascribe.plan import Plan
 from mediascribe.run import RunFile
@@ -17,7 +17,7 @@ def recover_runs(session: Session) -> list[RunFile]:
     """Publish what killed runs had received, and close them; asks nothing."""
     landing = session.landing()
     return [
-        run.close(unfinished, describe.recover(unfinished, landing), landing, interrupted=True)
+        run.close(unfinished, recovery.recover(unfinished, landing), landing, interrupted=True)
         for unfinished in plan.unfinished(landing.store)
     ]
 

@@ -99,6 +99,12 @@ def _until_healthy(port, server, log):
     pytest.fail(f"Prefect's server does not answer: {log.read_text()[-2000:]}")
 
 
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory):
+    """The environment of a fresh machine: no Prefect server is configured."""
+    return {"PREFECT_API_URL": None, "PREFECT_HOME": str(tmp_path_factory.mktemp("embedded"))}
+
+
 @pytest.fixture
 def place(tmp_path):
     """A folder like a clone's: configs and samples, and nothing else."""

@@ -79,21 +79,28 @@ def test_kill_9_loses_no_answer_and_pays_for_none_twice(cli, job, gateway):
     assert dataset.verify(cli.folder / "out").ok
 
 
-def test_ctrl_c_keeps_every_answer(cli, job, gateway):
-    """Interrupted by a person, the run says so; the next one goes on and asks nothing again but what was in flight."""
+def test_ctrl_c_keeps_every_answer(cli, job, gateway, embedded):
+    """Ctrl-C reaches the whole terminal: the run says so and leaves nothing behind; the next one goes on."""
     gateway.behave("*", Behaviour(latency_s=0.1))
-    running = cli.start("run", job(rows=60, more="[limits]\nconcurrency = 4\n"))
+    running = cli.start("run", job(rows=60, more="[limits]\nconcurrency = 4\n"), **embedded)
     wait_for(lambda: sum(entry.finished for entry in gateway.ledger()) >= 10)
-    os.kill(running.pid, signal.SIGINT)
+    servers = children_of(running.pid)
+    os.killpg(running.pid, signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
     assert "interrupted; every answer received is kept: run the same command again to go on" in err
     assert "Traceback" not in err
+    assert len(servers) == 1
+    assert not any(Path(f"/proc/{server}").exists() for server in servers)
     ended = cli("run", "job.toml")
     assert ended.status == 0, ended
     assert lines(ended.out)[0].startswith("recovered ")
     assert dataset.current(cli.folder / "out").num_rows == 60
     assert len(gateway.ledger()) <= 60 + 4
+
+
+def children_of(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def test_a_second_run_on_the_same_output_sends_nothing(cli, job, gateway):

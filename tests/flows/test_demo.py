@@ -27,15 +27,13 @@ def results(folder):
     return {row["item_id"]: row for row in dataset.current(folder / "data/demo").to_pylist()}
 
 
-def test_the_demo_under_an_embedded_prefect(place, cli, tmp_path_factory):
+def test_the_demo_under_an_embedded_prefect(place, cli, embedded):
     """No key and no server: 39 rows, each with its result; the second start asks nothing."""
-    home = tmp_path_factory.mktemp("embedded")
-    alone = {"PREFECT_API_URL": None, "PREFECT_HOME": str(home)}
-    ended = cli("run", "configs/jobs/demo.toml", key=None, **alone)
+    ended = cli("run", "configs/jobs/demo.toml", key=None, **embedded)
     assert ended.status == 0, ended
     assert ended.out.splitlines()[0] == "rows      39 (32 ok, 4 failed, 3 skipped)"
     assert "Traceback" not in ended.err
-    again = cli("run", "configs/jobs/demo.toml", key=None, **alone)
+    again = cli("run", "configs/jobs/demo.toml", key=None, **embedded)
     assert again.out.startswith("nothing left to ask: every one of the 39 rows has its result in data/demo")
 
     rows = results(place)

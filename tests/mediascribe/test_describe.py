@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mediascribe import answer, dataset, describe, models, plan, pricing, prompt, run
+from mediascribe import answer, dataset, describe, models, plan, pricing, prompt, recovery, run
 from mediascribe.client import Client
 from mediascribe.describe import Describer, Landing, Reach
 from mediascribe.domain import Item, Media
@@ -311,7 +311,7 @@ async def test_a_killed_run_is_recovered_without_asking(store, gateway, build):
         log.append(Answered(row=1, at=1764000001.0, latency_s=1.0, status=200, headers=headers, text=json.dumps(body)))
     landing = Landing(store=store, prices=pricing.load())
     (unfinished,) = plan.unfinished(store)
-    closed = run.close(unfinished, describe.recover(unfinished, landing), landing, interrupted=True)
+    closed = run.close(unfinished, recovery.recover(unfinished, landing), landing, interrupted=True)
     assert (closed.status, closed.wrote.rows, closed.in_doubt, closed.complete) == ("interrupted", 1, 1, False)
     row = rows_of(store)["a"]
     assert (row["description"], row["request_key"], row["usage_source"]) == ("Kept.", "key-1", "missing")
@@ -326,7 +326,7 @@ async def test_a_run_that_was_killed_before_any_answer_leaves_no_part(store, bui
     with Journal(describe.journal_folder(store, made.shards[0])) as log:
         log.append(Sent(row=1, key="k", at=1764000000.0))
     landing = Landing(store=store, prices=pricing.load())
-    closed = run.close(made, describe.recover(made, landing), landing, interrupted=True)
+    closed = run.close(made, recovery.recover(made, landing), landing, interrupted=True)
     assert (closed.wrote.rows, closed.wrote.parts, closed.in_doubt) == (0, [], 1)
 
 
