@@ -112,8 +112,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_id(now: datetime) -> str:
-    """A run id: sortable by time, unique without coordination, fit for a file name."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    """A run id: sortable by time to the microsecond, unique without coordination, fit for a file name.
+
+    Later runs must sort behind earlier ones, since the latest run has an item's current result.
+    """
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ-%f}{secrets.token_hex(2)}"
 
 
 def started_at(run_id: str) -> datetime:
