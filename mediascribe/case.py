@@ -129,6 +129,11 @@ class Case:
             self.request, model=entry.model, dialect=entry.dialect, prompt=entry.prompt, parameters=entry.parameters
         )
 
+    def close(self) -> None:
+        """No further answer will come: where the second question has none, the first one's outcome stands."""
+        if self.outcome is None:
+            self.outcome = self._first
+
     @property
     def asked_again(self) -> bool:
         """Whether this is the second question already."""

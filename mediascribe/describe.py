@@ -140,6 +140,7 @@ class Describer:
         case = Case(item, reason, request, fit=self._question.fit)
         case.replay(desk.found.rows.get(item.row_number, ()))
         await self._ask(case, desk.log)
+        case.close()
         desk.in_doubt += case.in_doubt
         return case.record(self._landing.prices) if case.outcome else None
 

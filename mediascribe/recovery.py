@@ -56,4 +56,5 @@ def _cases(unfinished: Plan, shard: Shard, found: journal.Replay) -> Iterator[Ca
         key = next((entry.key for entry in entries if isinstance(entry, Sent)), None)
         case = Case(item, reason, request, key=key)
         case.replay(entries)
+        case.close()
         yield case

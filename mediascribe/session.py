@@ -194,7 +194,6 @@ async def session(job_path: str) -> AsyncIterator[Session]:
     """
     inputs = check(job_path)
     with store.lease(inputs.store, holder=f"mediascribe run {job_path}"):
-        inputs.store.clear_staging()
         async with connected(inputs) as opened:
             yield opened
 

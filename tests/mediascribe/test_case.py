@@ -154,6 +154,15 @@ def test_a_row_killed_before_its_second_answer_has_no_result_yet(case):
     assert case(SENT, cut(), again("longer"), SENT).outcome is None
 
 
+def test_a_first_answer_is_not_lost_with_its_second_question(case):
+    """Stopped or killed in between, the answer that was paid for is the result."""
+    closed = case(SENT, cut(), again("longer"), SENT)
+    closed.close()
+    record = closed.record(BOOK)
+    assert (record.outcome.text, record.outcome.flags, record.wasted_tokens) == ("A squ", (), 0)
+    assert record.cost.nano_usd == 100 * 100 + 10 * 400
+
+
 def test_the_second_question_has_attempts_of_its_own(case):
     """What the first used up is not held against it."""
     assert case(SENT, error(502), SENT, cut(), again("longer"), SENT, error(502)).used == 1

@@ -483,3 +483,13 @@ async def test_poison_rows_fail_alone(bench, store, gateway):
     _, _, _, closed = await bench(items(*names), retry={"attempts": 2, "first_wait_s": 0.0})
     assert closed.status == "completed"
     assert closed.wrote.by_status["ok"] >= 30
+
+
+async def test_a_stop_between_two_questions_keeps_the_first_answer(bench, store, gateway):
+    """The balance runs out before the longer answer: the cut one, which was paid for, is the result."""
+    gateway.behave("*", Behaviour(faults=(Fault("balance_empty", skip=1),)))
+    retry = {"longer_max_tokens": 500, "first_wait_s": 0.0}
+    _, _, _, closed = await bench(items("a"), parameters={"max_tokens": 5}, retry=retry)
+    row = rows_of(store)["a"]
+    assert (closed.status, row["status"], row["wasted_tokens"]) == ("stopped", "truncated", 0)
+    assert round(row["cost_usd"] * 1e9) == sum(entry.nano_usd for entry in gateway.ledger())
