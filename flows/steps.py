@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from prefect.states import Completed, Failed
 from rich.console import Console
 
+from flows.signals import draining
 from mediascribe.report.progress import Meter, Style, shown
 from mediascribe.session import Session, session
 from tasks.describe import describe_shard
@@ -31,7 +32,7 @@ async def fill(job: str, reasons: tuple[Reason, ...], progress: Style) -> State[
 
     The state is Failed, named Stopped, when the run ended before its plan did; what was answered is kept all the same.
     """
-    async with session(job) as opened:
+    async with session(job, _tell) as opened:
         recovered = recover_runs(opened)
         plan = plan_run(opened, reasons)
         run = publish_run(opened, plan, await _describe(opened, plan, progress)) if plan.rows else None
@@ -39,8 +40,13 @@ async def fill(job: str, reasons: tuple[Reason, ...], progress: Style) -> State[
             drop_plan(opened, plan)
     outcome = opened.inputs.outcome(plan, recovered=recovered, closed=run)
     if run and run.stopped:
-        return Failed(name="Stopped", message=run.stopped, data=outcome)
+        return Failed(name=run.status.capitalize(), message=run.stopped, data=outcome)
     return Completed(data=outcome)
+
+
+def _tell(line: str) -> None:
+    """Tell the person at the terminal what a start waits for."""
+    Console(stderr=True).print(f"mediascribe: {line}", highlight=False, soft_wrap=True)
 
 
 async def _describe(opened: Session, plan: Plan, progress: Style) -> list[ShardReport]:
@@ -52,6 +58,7 @@ async def _describe(opened: Session, plan: Plan, progress: Style) -> list[ShardR
         async with turns:
             return await describe_shard(describer, shard)
 
-    async with shown(meter, opened.limiter, Console(stderr=True), progress), asyncio.TaskGroup() as group:
-        running = [group.create_task(in_turn(shard)) for shard in plan.shards]
+    with draining(describer.drain):
+        async with shown(meter, describer.watch, Console(stderr=True), progress), asyncio.TaskGroup() as group:
+            running = [group.create_task(in_turn(shard)) for shard in plan.shards]
     return [task.result() for task in running]

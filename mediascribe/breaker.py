@@ -2,7 +2,8 @@
 
 A gateway that fails row after row is down; a row that fails alone is not its fault. So the breaker opens after
 consecutive failures of different rows without a single answer in between, and closes with the first answer. While it is
-open one probe leaves at a time, every few seconds; rows wait, and what a probe meets costs its row no attempt.
+open a probe leaves every few seconds, less often the more of them are still without an answer, so that a gateway that
+hangs is found up again too; rows wait, and what a probe meets costs its row no attempt.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 FAILURES_TO_OPEN: Final = 5
 ROWS_TO_OPEN: Final = 2
 PROBE_EVERY_S: Final = 5.0
+_RAREST_PROBE_S: Final = 60.0
 # A row that fails every probe, alone, is at fault after all: this many are excused.
 EXCUSED_AT_MOST: Final = 24
 
@@ -41,6 +43,7 @@ class Breaker:
         self._since: float | None = None
         self._why = ""
         self._probe_at = 0.0
+        self._probes = 0
 
     @property
     def is_open(self) -> bool:
@@ -59,6 +62,16 @@ class Breaker:
         now = self._clock()
         return Outage(lasted_s=now - self._since, why=self._why, probe_in_s=max(0.0, self._probe_at - now))
 
+    def probing(self) -> None:
+        """Learn that a probe leaves; `probed` follows."""
+        every_s = PROBE_EVERY_S * 2.0 ** min(self._probes, 10)
+        self._probe_at = self._clock() + min(every_s, _RAREST_PROBE_S)
+        self._probes += 1
+
+    def probed(self) -> None:
+        """Learn that a probe is no longer on its way, whatever came of it."""
+        self._probes -= 1
+
     def answered(self) -> None:
         """Learn that the gateway answered, whatever it said."""
         self._failures, self._since = 0, None
@@ -74,6 +87,7 @@ class Breaker:
             self._since, self._why = now, why
         if self._since is None:
             return False
-        self._probe_at = now + PROBE_EVERY_S
+        if self._probe_at <= now:
+            self._probe_at = now + PROBE_EVERY_S
         self._excused[row] = self._excused.get(row, 0) + 1
         return self._excused[row] <= EXCUSED_AT_MOST

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, assert_never, cast
+from typing import TYPE_CHECKING, Final, assert_never, cast
 
-from mediascribe.domain import Completion, Cost, ErrorClass, Failure, Item, Reason, Record, Request, Usage
+from mediascribe.account import Account
+from mediascribe.domain import Completion, ErrorClass, Failure, Item, Reason, Record, Request
 from mediascribe.errors import AttemptError, InDoubtError, PermanentError, RateLimitedError
-from mediascribe.journal import Again, Answered, Entry, GaveUp, Sent, Unanswered
+from mediascribe.journal import Again, Answered, Entry, Excused, GaveUp, Sent, Unanswered
 from mediascribe.wire import DIALECTS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     Fit = Callable[[Completion], Completion | Failure]
 
+IN_DOUBT: Final = "in_doubt"  # the code of a failure whose request may have been billed
 # Which of two outcomes is worth more to whoever asked.
 _RANK: Final = {"ok": 4, "truncated": 3, "refused": 2, "failed": 1, "skipped": 0}
 
@@ -33,23 +35,20 @@ _RANK: Final = {"ok": 4, "truncated": 3, "refused": 2, "failed": 1, "skipped": 0
 class Case:
     """What the attempts of one row have come to so far.
 
-    `attempts` were sent, `used` of them count against the row, and `in_doubt` of them brought no answer that settles
-    whether they were billed.
+    `account` has the attempts that were sent, `used` of them count against the row.
     """
 
     __slots__ = (
-        "_billed",
         "_cause",
         "_completed_at",
         "_first",
         "_fit",
+        "_key",
         "_last",
         "_latency_s",
         "_requested_at",
-        "attempts",
-        "in_doubt",
+        "account",
         "item",
-        "key",
         "outcome",
         "reason",
         "request",
@@ -57,25 +56,28 @@ class Case:
     )
 
     def __init__(
-        self, item: Item, reason: Reason, request: Request, *, fit: Fit | None = None, key: str | None = None
+        self, item: Item, reason: Reason, request: Request, prices: PriceBook, *, fit: Fit | None = None
     ) -> None:
-        """Open the case of *item*.
-
-        *fit* judges what an answer says (by the job's schema); *key* stands in for the request's own where the whole
-        request is not known.
-        """
+        """Open the case of *item*; *fit* judges what an answer says (by the job's schema)."""
         self.item, self.reason, self.request = item, reason, request
-        self.key = key or request.key
-        self.attempts = self.used = self.in_doubt = 0
+        self.account = Account(prices)
+        self.used = 0
         self.outcome: Completion | Failure | None = None
         self._fit = fit
+        self._key: str | None = None
         self._cause: Cause | None = None
         self._first: Completion | Failure | None = None
-        self._billed: list[_Billed] = []
         self._last: Failure | None = None
         self._requested_at: float | None = None
         self._completed_at: float | None = None
         self._latency_s: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the row's first question: what was sent, even if the prompt has changed since."""
+        if self._key is None:
+            self._key = self.request.key
+        return self._key
 
     def replay(self, entries: Iterable[Entry]) -> None:
         """Take the steps that *entries* tell of; what an attempt met is remembered, not raised."""
@@ -87,39 +89,55 @@ class Case:
             except AttemptError:
                 continue
 
-    def sent(self, at: float) -> None:
-        """An attempt leaves at *at* (UTC, seconds since 1970)."""
-        self.attempts += 1
-        self.in_doubt += 1
+    def sent(self, entry: Sent) -> None:
+        """An attempt leaves."""
+        self.account.sent(entry)
+        self._key = entry.key
         if self._requested_at is None:
-            self._requested_at = at
+            self._requested_at = entry.at
 
     def answered(self, entry: Answered) -> None:
         """An answer came: it is the outcome, or raises what is wrong with it (an `AttemptError`)."""
         self._completed_at, self._latency_s = entry.at, entry.latency_s
+        model = self.request.model
         try:
             completion = DIALECTS[self.request.dialect].decode(entry.answer, self.request)
         except AttemptError as error:
-            self.in_doubt -= not isinstance(error, InDoubtError)
+            if isinstance(error, InDoubtError):
+                self.account.broken(error.failure.usage, model, entry.at)
+            else:
+                self.account.answered(error.failure.usage, model, entry.at, billed=False)
             self._failed(error.failure, costs_attempt=not isinstance(error, RateLimitedError))
             if isinstance(error, PermanentError):
                 self._settle(error.failure)
             raise
-        self.in_doubt -= 1
         outcome = self._fit(completion) if self._fit else completion
-        self._bill(outcome.usage)
+        self.account.answered(outcome.usage, model, entry.at, billed=True)
         self._settle(outcome)
 
     def unanswered(self, failure: Failure, at: float, *, in_doubt: bool) -> None:
         """The attempt ended without a whole answer; *in_doubt* says that it may have been billed."""
-        self.in_doubt -= not in_doubt
+        if in_doubt:
+            self.account.broken(failure.usage, self.request.model, at)
+        else:
+            self.account.unbilled()
         self._completed_at, self._latency_s = at, None
-        self._failed(failure, costs_attempt=True)
+        self._failed(replace(failure, code=failure.code or IN_DOUBT) if in_doubt else failure, costs_attempt=True)
+
+    def excused(self) -> None:
+        """The gateway was down: the last attempt costs the row none of its own."""
+        self.used -= 1
 
     def give_up(self) -> None:
         """No further attempt: what the last one met is the outcome."""
         if self._last:
             self._settle(self._last)
+
+    def hold(self) -> None:
+        """Keep a row that was sent and not answered from being asked again by itself: it may have been billed."""
+        if self.outcome is None and self.account.in_doubt:
+            message = "the run was ended before the answer came; it may have been billed: ask again by a backfill"
+            self.outcome = Failure(error_class="network", code=IN_DOUBT, message=message)
 
     def again(self, entry: Again) -> None:
         """Ask the second question *entry*, with fresh attempts."""
@@ -139,13 +157,7 @@ class Case:
         """Whether this is the second question already."""
         return self._cause is not None
 
-    @property
-    def wasted_tokens(self) -> int:
-        """Tokens billed by attempts whose answer is not the outcome."""
-        kept = self.outcome.usage if self.outcome else None
-        return sum(billed.usage.total_tokens for billed in self._billed if billed.usage is not kept)
-
-    def record(self, prices: PriceBook) -> Record:
+    def record(self) -> Record:
         """The result row. Its cost is all that the row was billed for, wasted attempts included."""
         if self.outcome is None:
             raise ValueError(f"row {self.item.row_number} has no outcome yet")
@@ -154,9 +166,9 @@ class Case:
             reason=self.reason,
             outcome=self.outcome,
             request_key=self.key,
-            cost=self._cost(prices),
-            attempts=self.attempts,
-            wasted_tokens=self.wasted_tokens,
+            cost=self.account.cost(),
+            attempts=self.account.attempts,
+            wasted_tokens=self.account.wasted_tokens(self.outcome.usage),
             requested_at=_utc(self._requested_at),
             completed_at=_utc(self._completed_at),
             latency_s=self._latency_s,
@@ -165,13 +177,15 @@ class Case:
     def _step(self, entry: Entry) -> None:
         match entry:
             case Sent():
-                self.sent(entry.at)
+                self.sent(entry)
             case Answered():
                 self.answered(entry)
             case Unanswered():
                 error_class = cast("ErrorClass", entry.error_class)
                 failure = Failure(error_class=error_class, message=entry.message)
                 self.unanswered(failure, entry.at, in_doubt=entry.in_doubt)
+            case Excused():
+                self.excused()
             case GaveUp():
                 self.give_up()
             case Again():
@@ -182,10 +196,6 @@ class Case:
     def _failed(self, failure: Failure, *, costs_attempt: bool) -> None:
         self.used += costs_attempt
         self._last = failure
-        self._bill(failure.usage)
-
-    def _bill(self, usage: Usage) -> None:
-        self._billed.append(_Billed(usage=usage, model=self.request.model))
 
     def _settle(self, outcome: Completion | Failure) -> None:
         """Make *outcome* the row's, unless the first question had a better one."""
@@ -194,20 +204,6 @@ class Case:
             better = _RANK[outcome.status] >= _RANK[first.status]
             outcome = replace(outcome, flags=(*outcome.flags, cause)) if better else first
         self.outcome = outcome
-
-    def _cost(self, prices: PriceBook) -> Cost | None:
-        """The sum over all billed attempts; None as soon as one of them has no price."""
-        on = datetime.fromtimestamp(self._completed_at or 0, UTC).date()
-        billed = [one for one in self._billed if one.usage.source != "missing"]
-        costs = [cost for one in billed if (cost := prices.cost(one.usage, one.model, on))]
-        if not billed or len(costs) < len(billed):
-            return None
-        return Cost(nano_usd=sum(cost.nano_usd for cost in costs), price_version=costs[-1].price_version)
-
-
-class _Billed(NamedTuple):
-    usage: Usage
-    model: str
 
 
 def _utc(at: float | None) -> datetime | None:

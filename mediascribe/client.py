@@ -88,8 +88,7 @@ class Client:
             raise _no_answer(error, self._key) from None
 
     async def _exchange(self, request: httpx.Request) -> Answer:
-        # Straight to the transport: a whole httpx client would add redirects and cookies, and cost as much again.
-        response = await self._transport.handle_async_request(request)
+        response = await self._begun(request)
         try:
             headers = {name: value for name, value in response.headers.items() if keep_header(name)}
             content = bytearray()
@@ -101,6 +100,18 @@ class Client:
             return Answer(status=response.status_code, headers=headers, body=bytes(content))
         finally:
             await response.aclose()
+
+    async def _begun(self, request: httpx.Request) -> httpx.Response:
+        """The answer as soon as it begins."""
+        limit_s = self._gateway.first_byte_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                # Straight to the transport: a whole httpx client adds redirects and cookies, and costs as much again.
+                return await self._transport.handle_async_request(request)
+        except TimeoutError:
+            if limit_s is None:
+                raise
+            raise InDoubtError(_failure("timeout", f"no answer began within {limit_s:g} s")) from None
 
 
 def _no_answer(error: httpx.HTTPError | aiohttp.ClientError, key: str) -> AttemptError:

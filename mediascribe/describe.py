@@ -1,74 +1,63 @@
-"""Describer: asks about every item of a shard, and lands the answers in one part.
-
-Order of the guards, outermost first: retry policy, limiter slot, one attempt. The answer of an attempt is in the
-journal before it is decoded, priced or counted.
-"""
+"""Describer: asks about every item of a shard, and lands the answers in one part."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from mediascribe import dataset, journal, plan, retry
+import msgspec
+
+from mediascribe import dataset, journal, plan
+from mediascribe.attempts import Attempts
 from mediascribe.case import Case
 from mediascribe.domain import Failure, Item, Reason, Record, Shard
-from mediascribe.errors import (
-    AttemptError,
-    InDoubtError,
-    OutageError,
-    PermanentError,
-    RateLimitedError,
-    StopRunError,
-    TransientError,
-)
-from mediascribe.journal import Answered, GaveUp, Journal, Sent, Unanswered
-from mediascribe.wire import DIALECTS
+from mediascribe.errors import DiskError, DrainError, StopRunError
+from mediascribe.journal import Journal
+from mediascribe.spending import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mediascribe.client import Client
+    from mediascribe.attempts import Reach, Watch
+    from mediascribe.ballast import Ballast
     from mediascribe.dataset import RunFacts
-    from mediascribe.limiter import Limiter
     from mediascribe.pricing import PriceBook
     from mediascribe.question import Question
     from mediascribe.store import Store
 
+REPORT: Final = "report.json"
 _SYNC_EVERY_S: Final = 1.0
-_GATEWAY_SIDE: Final = frozenset({"server", "network", "timeout"})
+_PART_BYTES: Final = 32 * 2**20  # a part of 50,000 rows has about 12 MB (reliability notes 2.2)
+_WORKERS_AT_MOST: Final = 1_000  # of "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
-    """Where answers land: the dataset, priced by the book."""
+    """Where answers land: the dataset, priced by the book; *ballast* is the room for those in flight."""
 
     store: Store
     prices: PriceBook
+    ballast: Ballast | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """How the gateway is reached: the connections to it, and the one quota that all shards share."""
+class ShardReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a shard ended, kept in its journal's place until the run is closed.
 
-    client: Client
-    limiter: Limiter
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardReport:
-    """How a shard ended. `stopped` says why the run cannot go on; then the part holds the rows that have a result."""
+    `stopped` says why the run cannot go on; then the part holds the rows that have a result. `drained` says that it
+    was told to stop. `spent` has what its requests came to on each day, those of rows without a result among them.
+    """
 
     name: str
     rows: int
     part: str | None
     in_doubt: int
     torn: tuple[str, ...]
+    spent: dict[str, Spent]
     stopped: str | None = None
+    drained: bool = False
 
 
 class _Desk:
@@ -78,7 +67,22 @@ class _Desk:
         self.found = found
         self.log: Journal
         self.records: list[Record] = []
+        self.cases = Cases()
+
+
+class Cases:
+    """What the rows of a shard came to together, those without a result among them."""
+
+    def __init__(self) -> None:
+        """No row yet."""
         self.in_doubt = 0
+        self.spent: dict[str, Spent] = {}
+
+    def add(self, case: Case) -> None:
+        """Add what *case* came to."""
+        self.in_doubt += case.account.in_doubt
+        for day, spent in case.account.spent.items():
+            self.spent[day] = self.spent[day] + spent if day in self.spent else spent
 
 
 class Describer:
@@ -87,9 +91,16 @@ class Describer:
     def __init__(self, question: Question, reach: Reach, landing: Landing, announce: Callable[[Record], None]) -> None:
         """Bring together what was made apart; *announce* hears of every record. Nothing is sent yet."""
         self._question, self._landing, self._announce = question, landing, announce
-        self._client, self._limiter = reach.client, reach.limiter
-        self._stop: StopRunError | None = None
-        self._stopping = asyncio.Event()
+        self._attempts = Attempts(question, reach)
+
+    def drain(self, why: str) -> None:
+        """Send nothing more, and let what is in flight land: the run ends soon, and says *why*."""
+        failure = Failure(error_class="config", message=why)
+        self._attempts.stop(DrainError(failure))
+
+    def watch(self) -> Watch:
+        """What the rows wait for, and how much is spent, now."""
+        return self._attempts.watch()
 
     async def describe(self, shard: Shard) -> ShardReport:
         """Ask about every row of *shard* that has no result, and publish the part. Does nothing for a finished shard.
@@ -99,19 +110,27 @@ class Describer:
         """
         store = self._landing.store
         if dataset.has_part(store, shard):
-            return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=())
+            return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=(), spent={})
         folder = journal_folder(store, shard)
         desk = _Desk(journal.replay(folder))
-        with Journal(folder) as desk.log:
-            await self._answer(plan.read(shard), desk)
-        return await asyncio.to_thread(self._land, shard, desk)
+        try:
+            with Journal(folder, ballast=self._landing.ballast, on_full=self._full) as desk.log:
+                await self._answer(plan.read(shard), desk)
+            return await asyncio.to_thread(self._land, shard, desk)
+        except* OSError as errors:
+            raise _disk_error(errors, self._landing) from None
+
+    def _full(self, _: OSError) -> None:
+        """Send nothing more, since the disk is full; the ballast's room is for what is in flight."""
+        message = f"the disk is full: {_room(self._landing)}"
+        self._attempts.stop(StopRunError(Failure(error_class="config", message=message)))
 
     async def _answer(self, rows: Iterator[tuple[Item, Reason]], desk: _Desk) -> None:
         """Take *rows* to their records, as many at a time as the window may hold."""
 
         async def work() -> None:
             for item, reason in rows:
-                if self._stop:
+                if self._attempts.stopped:
                     return
                 record = await self._row(item, reason, desk)
                 if record:
@@ -121,7 +140,7 @@ class Describer:
         syncing = asyncio.create_task(_keep_synced(desk.log))
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._question.job.limits.concurrency):
+                for _ in range(workers(self._question.job.limits.concurrency)):
                     group.create_task(work())
         finally:
             syncing.cancel()
@@ -137,100 +156,72 @@ class Describer:
         except ValueError as error:
             problem = Failure(error_class="row", code="prompt", message=f"row {item.row_number}: {error}")
             return Record(item=item, reason=reason, outcome=problem)
-        case = Case(item, reason, request, fit=self._question.fit)
+        case = Case(item, reason, request, self._landing.prices, fit=self._question.fit)
         case.replay(desk.found.rows.get(item.row_number, ()))
-        await self._ask(case, desk.log)
-        case.close()
-        desk.in_doubt += case.in_doubt
-        return case.record(self._landing.prices) if case.outcome else None
+        try:
+            await self._ask(case, desk.log)
+        finally:
+            case.close()
+            desk.cases.add(case)
+        return case.record() if case.outcome else None
 
     async def _ask(self, case: Case, log: Journal) -> None:
         """Attempt until *case* has its outcome, with a second question where it wants one, or the run stops."""
         while True:
             if case.outcome is None:
-                await self._try(case, log)
+                await self._attempts.take(case, log)
             entry = self._question.again(case)
             if entry is None:
                 return
             log.append(entry)
             case.again(entry)
 
-    async def _try(self, case: Case, log: Journal) -> None:
-        """Attempt until *case* has an outcome, or the run stops."""
-        body = DIALECTS[case.request.dialect].encode(case.request)
-        try:
-            async for attempt in retry.policy(self._question.job.retry, used=case.used, sleep=self._pause):
-                with attempt:
-                    await self._attempt(case, body, log)
-        except StopRunError as error:
-            self._stop = self._stop or error
-            self._stopping.set()
-            self._limiter.close()
-        except AttemptError:
-            if case.outcome is None:
-                log.append(GaveUp(row=case.item.row_number, at=time.time()))
-                case.give_up()
-
-    async def _attempt(self, case: Case, body: bytes, log: Journal) -> None:
-        """One exchange, journalled on both sides; raises what is wrong with the answer."""
-        row, dialect = case.item.row_number, DIALECTS[case.request.dialect]
-        async with self._limiter.slot() as admitted_at:
-            if self._stop:
-                raise self._stop
-            sent_at, started = time.time(), time.perf_counter()
-            log.append(Sent(row=row, key=case.key, at=sent_at))
-            case.sent(sent_at)
-            try:
-                answer = await self._client.post(
-                    dialect.url(self._client.base_url, case.request), body, dialect.headers
-                )
-            except AttemptError as error:
-                _journal_unanswered(case, error, log)
-                raise self._judged(error, row) from None
-            latency_s = time.perf_counter() - started
-            entry = Answered.of(row, answer, at=sent_at + latency_s, latency_s=latency_s)
-            log.append(entry)
-        try:
-            case.answered(entry)
-        except RateLimitedError as error:
-            self._limiter.refused(admitted_at, error.wait_s)
-            raise
-        except AttemptError as error:
-            raise self._judged(error, row) from None
-        self._limiter.succeeded()
-
-    def _judged(self, error: AttemptError, row: int) -> AttemptError:
-        """*error*, or what it means when the gateway is down: an outage costs no attempt, a long one stops the run.
-
-        A request in doubt keeps its type: it may have been billed, whatever the state of the gateway.
-        """
-        if not isinstance(error, TransientError) or error.failure.error_class not in _GATEWAY_SIDE:
-            self._limiter.answered()
-            return error
-        excused = self._limiter.failed(row, error.failure.message)
-        outage = self._limiter.outage()
-        if outage and outage.lasted_s > self._question.job.limits.outage_stop_s:
-            message = f"the gateway has been down for {outage.lasted_s / 60:.0f} min: {outage.why}"
-            return StopRunError(replace(error.failure, message=message))
-        return OutageError(error.failure) if excused and not isinstance(error, InDoubtError) else error
-
-    async def _pause(self, wait_s: float) -> None:
-        """Sleep, but no longer than the run goes on."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), wait_s)
-
     def _land(self, shard: Shard, desk: _Desk) -> ShardReport:
-        """Publish the part, and only then forget the journal."""
+        """Publish the part, note how the shard ended, and only then forget the journal."""
         part = publish(self._landing.store, self._question.facts, shard, desk.records)
-        shutil.rmtree(journal_folder(self._landing.store, shard))
-        return ShardReport(
+        stopped = self._attempts.stopped
+        report = ShardReport(
             name=shard.name,
             rows=len(desk.records),
             part=part,
-            in_doubt=desk.in_doubt,
+            in_doubt=desk.cases.in_doubt,
             torn=desk.found.torn,
-            stopped=str(self._stop) if self._stop else None,
+            spent=desk.cases.spent,
+            stopped=str(stopped) if stopped else None,
+            drained=isinstance(stopped, DrainError),
         )
+        keep_report(journal_folder(self._landing.store, shard), report)
+        return report
+
+
+def _disk_error(errors: BaseExceptionGroup[OSError], landing: Landing) -> DiskError:
+    """What a person can do about a disk that does not take what we write."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return DiskError(
+        f"{landing.store.work} cannot be written: {said}; every answer written so far is kept: {_room(landing)}"
+    )
+
+
+def _room(landing: Landing) -> str:
+    needed = landing.ballast.needed_bytes if landing.ballast else 0
+    return f"free at least {(needed + _PART_BYTES) / 2**20:,.0f} MiB in {landing.store.work}"
+
+
+def workers(concurrency: int | str) -> int:
+    """How many rows of a shard are in hand at a time."""
+    return concurrency if isinstance(concurrency, int) else _WORKERS_AT_MOST
+
+
+def keep_report(folder: Path, report: ShardReport) -> None:
+    """Put *report* in the place of the segments in *folder*."""
+    written = folder / "report.part"
+    written.write_bytes(msgspec.json.encode(report))
+    written.replace(folder / REPORT)
+    for segment in journal.segments(folder):
+        segment.unlink()
 
 
 def journal_folder(store: Store, shard: Shard) -> Path:
@@ -244,14 +235,6 @@ def publish(store: Store, facts: RunFacts, shard: Shard, records: list[Record]) 
         return None
     held = replace(shard, rows=len(records))
     return dataset.write_part(store, facts, held, sorted(records, key=lambda record: record.item.row_number))
-
-
-def _journal_unanswered(case: Case, error: AttemptError, log: Journal) -> None:
-    failure, at = error.failure, time.time()
-    in_doubt = isinstance(error, InDoubtError | PermanentError)
-    row = case.item.row_number
-    log.append(Unanswered(row=row, at=at, error_class=failure.error_class, message=failure.message, in_doubt=in_doubt))
-    case.unanswered(failure, at, in_doubt=in_doubt)
 
 
 async def _keep_synced(log: Journal) -> None:

@@ -4,6 +4,8 @@
     ├── ConfigError              the job, the manifest or the command is wrong; exit status 2, nothing sent
     │   └── OutputInUse          another run holds the output
     ├── CorruptError             a file of ours does not hold what we wrote
+    ├── StoreError               the object store cannot be reached, refuses, or fails; exit status 1, resumable
+    ├── DiskError                the disk is full, or fails; exit status 1, resumable
     └── AttemptError             one attempt gave no answer to keep; carries a Failure
         ├── PermanentError       the same request would fail again: the row fails now
         ├── TransientError       the next attempt may succeed; costs one of the row's attempts
@@ -11,6 +13,8 @@
         ├── RateLimitedError     the quota is used up for now: everybody waits, no attempt is lost
         ├── OutageError          the gateway is down: everybody waits, no attempt is lost
         └── StopRunError         no row can succeed: key rejected, balance empty, model not served
+            ├── SpentError       a budget or the day's quota is used up
+            └── DrainError       the run was told to stop
 
 Retry is decided by these types, never by a message's text (`retry.py`). `wire.faults` is the table from an HTTP answer
 to one of them.
@@ -38,6 +42,14 @@ class OutputInUse(ConfigError):  # noqa: N818 - a state of the output, not a def
 
 class CorruptError(MediascribeError):
     """A file of ours does not hold what was written."""
+
+
+class StoreError(MediascribeError):
+    """The object store cannot be reached, refuses, or fails; what was received is safe in the local work folder."""
+
+
+class DiskError(MediascribeError):
+    """The disk is full, or fails: says how much room is needed; what was received is safe in the journal."""
 
 
 class AttemptError(MediascribeError):
@@ -72,3 +84,11 @@ class OutageError(AttemptError):
 
 class StopRunError(AttemptError):
     """No row of this run can succeed."""
+
+
+class SpentError(StopRunError):
+    """A budget, or the quota of the day, is used up: the run can go on with more of it, or later."""
+
+
+class DrainError(StopRunError):
+    """The run was told to stop: what is in flight still lands."""

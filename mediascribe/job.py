@@ -19,6 +19,7 @@ from mediascribe.errors import ConfigError
 from mediascribe.job_sections import (
     SANDBOX_URL,
     AnswerSection,
+    BudgetSection,
     GatewaySection,
     LimitsSection,
     ManifestSection,
@@ -57,6 +58,7 @@ class Job(Section):
     media: MediaSection = MediaSection()
     answer: AnswerSection = AnswerSection()
     limits: LimitsSection = LimitsSection()
+    budget: BudgetSection = BudgetSection()
     retry: RetrySection = RetrySection()
 
     @field_validator("parameters")

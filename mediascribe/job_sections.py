@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
 SANDBOX_URL = "sandbox"
+_MOST_IN_FLIGHT = 10_000
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -59,6 +61,9 @@ class GatewaySection(Section):
     )
     headers: dict[str, str] = Field(default_factory=dict, description="further headers of every request")
     connect_timeout_s: float = Field(5.0, gt=0, description="seconds until a connection must stand")
+    first_byte_timeout_s: float | None = Field(
+        None, gt=0, description="seconds until an answer must begin; unset: as long as the whole may take"
+    )
     total_timeout_s: float = Field(300.0, gt=0, description="seconds until a whole answer must be there")
     max_answer_bytes: int = Field(8 * 2**20, ge=1024, description="a longer answer is cut off and fails its row")
 
@@ -125,18 +130,64 @@ class MediaSection(Section):
         return value
 
 
-class LimitsSection(Section):
+class ModelLimits(Section):
+    """What the quota of one model allows."""
+
+    requests_per_minute: float | None = Field(None, gt=0, description="no more than this; unset: learned from refusals")
+    tokens_per_minute: float | None = Field(
+        None, gt=0, description="prompt and answer together; unset: learned from refusals"
+    )
+
+
+class LimitsSection(ModelLimits):
     """What the quota allows."""
 
-    concurrency: int = Field(32, ge=1, le=10_000, description="requests in flight")
-    requests_per_minute: float | None = Field(None, gt=0, description="no more than this; unset: no such limit")
+    concurrency: int | Literal["auto"] = Field(
+        32, description="requests in flight, at most; auto: as many as help, up to 1,000"
+    )
+    requests_per_day: int | None = Field(None, ge=1, description="per calendar day (UTC), all runs of the job together")
+    burst_s: float = Field(
+        1.0, ge=0, le=60, description="what a late start may catch up on, in seconds' worth of requests"
+    )
     outage_stop_s: float = Field(900.0, gt=0, description="seconds without any answer after which the run stops")
+    models: dict[str, ModelLimits] = Field(
+        default_factory=dict, description="models that have a quota of their own, such as fallbacks"
+    )
+
+    @field_validator("concurrency", mode="before")
+    @classmethod
+    def _concurrency_is_a_number_or_auto(cls, value: object) -> object:
+        if value == "auto" or (type(value) is int and 1 <= value <= _MOST_IN_FLIGHT):
+            return value
+        raise ValueError(f'wants a number of requests in flight, 1 to {_MOST_IN_FLIGHT:,}, or "auto"')
+
+
+class Caps(Section):
+    """The most that may be spent; unset: no such cap."""
+
+    usd: Annotated[Decimal, Field(strict=False)] | None = Field(None, gt=0, description="US dollars at list price")
+    tokens: int | None = Field(None, ge=1, description="prompt and answer together")
+    requests: int | None = Field(None, ge=1, description="requests sent, retries among them")
+
+
+class BudgetSection(Caps):
+    """What a run may spend, and all runs of the job together in a calendar day or month (UTC)."""
+
+    day: Caps = Field(default_factory=Caps, description="caps per calendar day (UTC)")
+    month: Caps = Field(default_factory=Caps, description="caps per calendar month (UTC)")
+    media_tokens: int | None = Field(
+        None, ge=1, description="no medium of yours has more tokens than this; unset: what the model's rules allow"
+    )
 
 
 class RetrySection(Section):
     """How long to try."""
 
     attempts: int = Field(4, ge=1, le=20, description="attempts that a row may use up; a 429 uses none")
+    share: float = Field(0.1, gt=0, le=1, description="retries may be this share of the requests of a minute, or 10")
+    in_doubt: Literal["resend", "hold"] = Field(
+        "resend", description="a request that may have been billed: ask once more, or fail the row"
+    )
     first_wait_s: float = Field(1.0, ge=0, description="ceiling of the first random wait; doubles each time")
     max_wait_s: float = Field(60.0, ge=0, description="ceiling of any wait, the gateway's own wishes included")
     row_deadline_s: float = Field(3600.0, gt=0, description="seconds after which a row is tried no more")

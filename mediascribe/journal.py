@@ -8,10 +8,13 @@ Rules of this file:
 - Each opening starts a new segment, so that a torn tail can only stand at the end of a file. Replay takes each segment
   up to its first bad line, and says what it left.
 - A write that fails leaves no half line: the segment is cut back to its last whole entry.
+- A write that finds the disk full, or its quota used up, frees the ballast, says so, and is tried once more. One that
+  meets the limit on a file's size goes into a new segment: a ballast cannot help there, and nothing need stop.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from dataclasses import dataclass, field
@@ -19,22 +22,31 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import msgspec
 
+from mediascribe.ballast import FULL
 from mediascribe.wire import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
+
+    from mediascribe.ballast import Ballast
+    from mediascribe.domain import Shard
 
 Cause = Literal["fallback", "longer", "repaired"]
 _HEAD_LENGTH: Final = 9
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True, tag="sent"):
-    """The next attempt for *row* is about to leave. Times are UTC, seconds since 1970."""
+    """The next attempt for *row* is about to leave. Times are UTC, seconds since 1970.
+
+    It may cost *nano_usd* and *tokens*, at most: that much counts as spent if its end is never known.
+    """
 
     row: int
     key: str
     at: float
+    nano_usd: int = 0
+    tokens: int = 0
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True, tag="answered"):
@@ -75,6 +87,13 @@ class Unanswered(msgspec.Struct, frozen=True, kw_only=True, tag="unanswered"):
     in_doubt: bool
 
 
+class Excused(msgspec.Struct, frozen=True, kw_only=True, tag="excused"):
+    """The gateway was down: the attempt before this costs the row none of its own."""
+
+    row: int
+    at: float
+
+
 class GaveUp(msgspec.Struct, frozen=True, kw_only=True, tag="gave_up"):
     """The row will not be tried again: what its last attempt met is its result."""
 
@@ -94,7 +113,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
     parameters: dict[str, Any]
 
 
-Entry = Sent | Answered | Unanswered | GaveUp | Again
+Entry = Sent | Answered | Unanswered | Excused | GaveUp | Again
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
@@ -103,42 +122,45 @@ _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 class Journal:
     """The open segment of one shard. Not safe for threads, but for `sync`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open a new segment in *folder*, which is created with mode 0700 (the entries quote answers in full)."""
+    def __init__(
+        self, folder: Path, *, ballast: Ballast | None = None, on_full: Callable[[OSError], None] | None = None
+    ) -> None:
+        """Open a new segment in *folder*, which is created with mode 0700 (the entries quote answers in full).
+
+        *on_full* hears of every write that found the disk full, once *ballast* is freed and before it is tried again:
+        it stops the sending, so that what is in flight has room to land.
+        """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        number = 1 + max((int(path.stem) for path in segments(folder)), default=0)
-        self.path = folder / f"{number:06d}.jsonl"
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._size = 0
-        self._synced = 0
+        self._folder, self._ballast, self._on_full = folder, ballast, on_full
+        self._full: list[int] = []
+        self._written = self._synced = 0
+        self._open_segment()
 
     def append(self, entry: Entry) -> None:
         """Write *entry*, whole or not at all.
 
         Raises:
-            OSError: the disk is full or broken; the segment ends at the entry before.
+            OSError: the disk is full, ballast and all, or broken; the segment ends at the entry before.
         """
-        line = _encoder.encode(entry)
-        line = b"%08x %b\n" % (zlib.crc32(line), line)
+        line = _line(entry)
         try:
-            written = os.write(self._fd, line)
-            while written < len(line):
-                written += os.write(self._fd, line[written:])
-        except OSError:
-            os.ftruncate(self._fd, self._size)
-            raise
+            self._write(line)
+        except OSError as error:
+            self._make_room(error)
+            self._write(line)
         self._size += len(line)
+        self._written += len(line)
 
     @property
     def is_synced(self) -> bool:
         """Whether every entry is safe against power loss."""
-        return self._synced == self._size
+        return self._synced == self._written
 
     def sync(self) -> None:
         """Make the entries so far safe against power loss. May be called from another thread."""
-        size = self._size
+        written = self._written  # read before the descriptor: a segment is synced before it is left
         os.fdatasync(self._fd)
-        self._synced = size
+        self._synced = written
 
     def close(self) -> None:
         """Sync and close; an empty segment is removed."""
@@ -146,7 +168,36 @@ class Journal:
             self.sync()
         else:
             self.path.unlink()
-        os.close(self._fd)
+        for descriptor in (*self._full, self._fd):
+            os.close(descriptor)
+
+    def _open_segment(self) -> None:
+        number = 1 + max((int(path.stem) for path in segments(self._folder)), default=0)
+        self.path = self._folder / f"{number:06d}.jsonl"
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._size = 0
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = os.write(self._fd, line)
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+
+    def _make_room(self, error: OSError) -> None:
+        """Do what can be done about *error* before the write is tried once more, or raise it."""
+        if error.errno == errno.EFBIG and self._size:
+            os.fdatasync(self._fd)
+            self._full.append(self._fd)  # closed at the end: another thread may be syncing it
+            self._open_segment()
+        elif error.errno in FULL and self._ballast:
+            self._ballast.free()
+            if self._on_full:
+                self._on_full(error)
+        else:
+            raise error
 
     def __enter__(self) -> Self:
         return self
@@ -177,9 +228,38 @@ def replay(folder: Path) -> Replay:
     return Replay(rows=rows, torn=tuple(torn))
 
 
+def place(work: Path, shard: Shard) -> Path:
+    """The folder of *shard*'s journal in the folder *work*."""
+    return work / "journal" / shard.run_id / f"{shard.number:05d}"
+
+
 def segments(folder: Path) -> list[Path]:
     """The segments of *folder*, oldest first."""
     return sorted(folder.glob("*.jsonl"))
+
+
+def drop_rows(folder: Path, rows: Collection[int]) -> int:
+    """Write the segments of *folder* anew without the entries of *rows*, and give how many entries that took out.
+
+    Each segment changes whole or not at all. What `replay` leaves out goes as well: it may be of any row.
+    """
+    dropped = 0
+    for path in segments(folder):
+        entries = [entry for _, entry in _entries(path)]
+        kept = [entry for entry in entries if entry.row not in rows]
+        partial = path.with_suffix(".partial")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as lines:
+            lines.writelines(map(_line, kept))
+            lines.flush()
+            os.fsync(lines.fileno())
+        partial.replace(path)
+        dropped += len(entries) - len(kept)
+    return dropped
+
+
+def _line(entry: Entry) -> bytes:
+    body = _encoder.encode(entry)
+    return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
 def _entries(path: Path) -> Iterator[tuple[int, Entry]]:

@@ -1,58 +1,98 @@
 """Limiter: when the next request may leave.
 
-One line of waiters, first come first served; only its head watches the clock, so a thousand waiters cost nothing and a
-lifted limit starts no stampede. A request leaves when the cooldown is over, the pace allows it and the window has room,
-all three at once: nobody holds a place in the window while waiting for anything else.
+One line of waiters, first come first served. One pump looks at its head only, when something changed or when the head's
+time has come; so a thousand waiters cost nothing and a lifted limit starts no stampede. A request leaves when all of
+these allow it at once, and nobody holds a place in the window while waiting for anything else:
 
-- Pace: requests/min as even gaps (GCRA without burst), so that no minute, wherever it starts, holds more.
-- Window: requests in flight; halved by a rate limit, widened by one for every window of successes, up to the job's.
-- Breaker: while the gateway is down one probe leaves at a time (`breaker.py`).
-- Cooldown: after a 429 everybody waits, as long as the gateway says (10 min at most) or else 1, 2, 4 ... 60 s while it
-  keeps refusing.
+- `breaker.py`: the gateway is up, or it is time for a probe.
+- `cooldown.py`: after a 429 everybody waits.
+- `allowance.py`: what the gateway says is left of its quota.
+- `quota.py`: requests/min and tokens/min as configured, exactly.
+- `pace.py`: the requests a second that refusals have taught.
+- `window.py`: requests in flight.
+
+Every wait but that for a place has a time at which it ends; a place becomes free when a request in flight ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import time
+from collections import OrderedDict
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
+from mediascribe.allowance import Allowance
 from mediascribe.breaker import Breaker
+from mediascribe.cooldown import Cooldown
+from mediascribe.pace import Pace
+from mediascribe.quota import Quotas
+from mediascribe.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from mediascribe.breaker import Outage
-    from mediascribe.job_sections import LimitsSection
+    from mediascribe.job_sections import LimitsSection, ModelLimits
 
-_FIRST_COOLDOWN_S: Final = 1.0
-_LONGEST_COOLDOWN_S: Final = 60.0
-_LONGEST_TOLD_S: Final = 600.0
-_LOOK_EVERY_S: Final = 1.0  # so that a closed limiter keeps nobody waiting
+Bound = Literal["window", "requests_per_minute", "tokens_per_minute", "learned_pace", "cooldown", "outage"]
+
+_TICK_S: Final = 1e-6  # what a timer may come early, by rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that may leave: when, the tokens reserved for it, and how it stood in the window."""
+
+    at: float
+    tokens: int
+    window: int
+    in_last_place: bool
+    paced: bool
+    is_probe: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """What everybody waits for. `requests_per_minute` is the pace in force, configured or learned."""
+
+    in_flight: int
+    window: int
+    cooldown_s: float
+    outage: Outage | None
+    requests_per_minute: float | None
+    bound_by: Bound | None
+    why: str | None
 
 
 class Limiter:
-    """Admission to one gateway quota. Belongs to one event loop; tests own time through *clock* and *sleep*."""
+    """Admission to one gateway quota. Belongs to one event loop, whose time must pass as *clock*'s does."""
 
     def __init__(
         self,
         limits: LimitsSection,
         *,
+        own: ModelLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Start with a full window and a pace that begins now."""
-        self._concurrency = limits.concurrency
-        self._gap_s = 60 / limits.requests_per_minute if limits.requests_per_minute else 0.0
-        self._clock, self._sleep = clock, sleep
-        self._line = asyncio.Lock()
-        self._room = asyncio.Event()
-        self._window = float(limits.concurrency)
-        self._in_flight = 0
-        self._next_at = self._open_at = self._cooling_since = clock()
-        self._refusals = 0
+        """Start with paces that begin now. *own* are limits of one model, in place of those of all."""
+        quota = own or limits
+        per_minute = quota.requests_per_minute
+        self._clock = clock
+        self._quotas = Quotas(quota, limits.burst_s)
+        self._pace = Pace(per_minute / 60 if per_minute else None, limits.burst_s)
+        self._window = Window(limits.concurrency)
+        self._cooldown = Cooldown(jitter)
+        self._allowance = Allowance()
         self._breaker = Breaker(clock)
+        self._line: OrderedDict[asyncio.Future[Admission], int] = OrderedDict()
+        self._bound: Bound | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_flight = 0
         self._closed = False
 
     @property
@@ -63,26 +103,76 @@ class Limiter:
     @property
     def window(self) -> int:
         """Requests that may be in flight now."""
-        return int(self._window)
+        return self._window.size
 
     @property
     def cooldown_s(self) -> float:
         """Seconds until the next request may leave after a rate limit; 0 when none is in force."""
-        return max(0.0, self._open_at - self._clock())
+        return max(0.0, self._cooldown.open_at - self._clock())
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[float]:
-        """Wait for this caller's turn, and hold a place in the window; gives the time of admission."""
-        async with self._line:
-            await self._turn()
-            admitted_at = self._clock()
-            self._next_at = max(self._next_at, admitted_at) + self._gap_s
-            self._in_flight += 1
+    async def slot(self, tokens: int = 0) -> AsyncIterator[Admission]:
+        """Wait for this caller's turn, and hold a place in the window; *tokens* is what the answer may cost in all."""
+        admission = await self._turn(tokens)
         try:
-            yield admitted_at
+            yield admission
         finally:
-            self._in_flight -= 1
-            self._room.set()
+            self._left_window(admission)
+
+    def settle(self, admission: Admission, tokens: int) -> None:
+        """Learn what the answer really cost in tokens; 0 for one that billed nothing."""
+        self._quotas.correct(admission.at, tokens=tokens - admission.tokens)
+        self._pump()
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Learn what the headers of an answer say about the quota; their names are lower case."""
+        if self._allowance.heard(headers, self._clock()):
+            self._pump()
+
+    def succeeded(self, admission: Admission) -> None:
+        """Learn that a request was answered well."""
+        self.answered()
+        now = self._clock()
+        if self._cooldown.succeeded(admission.at):
+            self._pace.resumed(admission.at)
+        if admission.in_last_place:
+            self._window.succeeded(admission.window, now - admission.at)
+        self._pump()
+
+    def refused(self, admission: Admission, wait_s: float | None) -> None:
+        """Learn of a 429; the gateway asked for *wait_s*, if it said so.
+
+        A refusal is blamed on the window where the request took its last place, and on the pace where none is known,
+        where the request did not take the last place, and where the gateway goes on refusing.
+        """
+        self.answered()
+        now = self._clock()
+        self._pace.returned(admission.at)
+        if not self._cooldown.refused(admission.at, now, wait_s):
+            return
+        again = self._cooldown.refusals > 1
+        free_at = self._pace.minute_over_at(now)
+        if wait_s is None and free_at is not None and free_at > now:
+            if again:
+                self._cooldown.cut(now, free_at)
+            elif self._pace.counts_by_minute(now):
+                self._cooldown.extend(free_at)
+        if admission.in_last_place and not admission.paced:
+            self._window.refused()
+        if again or admission.paced or not admission.in_last_place or self._pace.per_s is None:
+            self._pace.refused(now, again=again)
+        self._quotas.restart(self._cooldown.open_at)
+
+    def answered(self) -> None:
+        """Learn that the gateway answered, though not with what was asked for."""
+        if self._breaker.is_open:
+            self._quotas.restart(self._clock())
+        self._breaker.answered()
+        self._pump()
+
+    def failed(self, row: object, why: str) -> bool:
+        """Learn that *row* met a failure of the gateway's; whether the row is excused, as the gateway is down."""
+        return self._breaker.failed(row, why)
 
     def outage(self) -> Outage | None:
         """The gateway's outage, if it is down."""
@@ -91,49 +181,118 @@ class Limiter:
     def close(self) -> None:
         """Let everybody through who waits: the run is over, and they will not send."""
         self._closed = True
-        self._room.set()
+        self._pump()
 
-    def failed(self, row: object, why: str) -> bool:
-        """Learn that *row* met a failure of the gateway's; whether the row is excused, as the gateway is down."""
-        return self._breaker.failed(row, why)
+    def pacing(self) -> Pacing:
+        """What everybody waits for, now."""
+        pace, known = self._pace.per_s, self._quotas.requests
+        bound = self._hold(self._clock(), next(iter(self._line.values())))[1] if self._line else None
+        return Pacing(
+            in_flight=self._in_flight,
+            window=self.window,
+            cooldown_s=self.cooldown_s,
+            outage=self.outage(),
+            requests_per_minute=pace * 60 if pace else known.per_minute if known else None,
+            bound_by=bound,
+            why=self._why(bound),
+        )
 
-    def answered(self) -> None:
-        """Learn that the gateway answered, though not with what was asked for."""
-        self._breaker.answered()
-
-    def succeeded(self) -> None:
-        """Learn that a request was answered well: refusals are over, the window may widen."""
-        self._breaker.answered()
-        self._refusals = 0
-        self._window = min(self._concurrency, self._window + 1 / self._window)
-
-    def refused(self, admitted_at: float, wait_s: float | None) -> None:
-        """Learn of a 429 to a request admitted at *admitted_at*; the gateway asked for *wait_s*, if it said so.
-
-        A refusal of a request that left before the last cooldown began says nothing new and changes nothing, unless the
-        gateway asks for a longer wait.
-        """
-        self._breaker.answered()
+    async def _turn(self, tokens: int) -> Admission:
+        """Stand in line until it is this caller's turn."""
         now = self._clock()
-        if wait_s is not None:
-            self._open_at = max(self._open_at, now + min(wait_s, _LONGEST_TOLD_S))
-        if admitted_at < self._cooling_since:
-            return
-        self._cooling_since = now
-        self._window = max(1.0, self._window / 2)
-        if wait_s is None:
-            self._open_at = max(self._open_at, now + min(_FIRST_COOLDOWN_S * 2**self._refusals, _LONGEST_COOLDOWN_S))
-        self._refusals += 1
-
-    async def _turn(self) -> None:
-        """Return at an instant at which cooldown, breaker, pace and window all allow one request."""
-        while not self._closed:
-            ready_at = max(self._open_at, self._next_at, self._breaker.probe_at)
-            room = 1 if self._breaker.is_open else int(self._window)
-            if (wait_s := ready_at - self._clock()) > 0:
-                await self._sleep(min(wait_s, _LOOK_EVERY_S))
-            elif self._in_flight >= room:
-                self._room.clear()
-                await self._room.wait()
+        if not self._line and self._hold(now, tokens)[0] <= now + _TICK_S:
+            return self._admit(now, tokens, waited_for=None)
+        turn: asyncio.Future[Admission] = asyncio.get_running_loop().create_future()
+        self._line[turn] = tokens
+        if len(self._line) == 1:
+            self._pump()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._line.pop(turn, None)
+                self._pump()
             else:
+                self._unused(turn.result())
+            raise
+
+    def _pump(self) -> None:
+        """Let leave whoever may, in order; come back when the head's time has come."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        while self._line:
+            turn, tokens = next(iter(self._line.items()))
+            if turn.done():
+                self._line.popitem(last=False)
+                continue
+            now = self._clock()
+            at, bound = self._hold(now, tokens)
+            if at > now + _TICK_S:
+                self._bound = bound
+                at = min(at, max(self._cooldown.ends_at, now))  # the end of a series may lift the pace
+                if at < math.inf:
+                    self._timer = asyncio.get_running_loop().call_later(at - now, self._pump)
                 return
+            self._line.popitem(last=False)
+            turn.set_result(self._admit(now, tokens, waited_for=self._bound))
+
+    def _hold(self, now: float, tokens: int) -> tuple[float, Bound | None]:
+        """Until when a request of *tokens* has to wait, and for what; without end for a place in the window."""
+        if self._closed:
+            return now, None
+        if (over_at := self._cooldown.over_at(now)) is not None:
+            self._pace.resumed(over_at)
+        if self._in_flight >= self._window.size and not self._breaker.is_open:
+            return math.inf, "window"
+        at: float
+        bound: Bound | None
+        at, bound = self._quotas.ready_at(now, tokens)
+        if (ready_at := self._pace.ready_at) > at:
+            at, bound = ready_at, "learned_pace"
+        if (ready_at := max(self._cooldown.ready_at(), self._allowance.ready_at(now, tokens))) > at:
+            at, bound = ready_at, "cooldown"
+        if self._breaker.is_open and (ready_at := self._breaker.probe_at) > at:
+            at, bound = ready_at, "outage"
+        return at, bound
+
+    def _admit(self, now: float, tokens: int, *, waited_for: Bound | None) -> Admission:
+        """Count a request that leaves now."""
+        self._quotas.take(now, tokens, waited=waited_for is not None)
+        self._pace.left(now, bound=waited_for == "learned_pace")
+        self._cooldown.left(now)
+        self._allowance.left(tokens)
+        is_probe = self._breaker.is_open and not self._closed
+        if is_probe:
+            self._breaker.probing()
+        self._in_flight += 1
+        window = self.window
+        full = self._in_flight >= window
+        return Admission(now, tokens, window, in_last_place=full, paced=waited_for == "learned_pace", is_probe=is_probe)
+
+    def _left_window(self, admission: Admission) -> None:
+        self._in_flight -= 1
+        if admission.is_probe:
+            self._breaker.probed()
+        self._pump()
+
+    def _unused(self, admission: Admission) -> None:
+        """Give back what a caller got who was cancelled in the same instant."""
+        self._quotas.correct(admission.at, requests=-1, tokens=-admission.tokens)
+        self._pace.returned(admission.at)
+        self._left_window(admission)
+
+    def _why(self, bound: Bound | None) -> str | None:
+        """*bound* in one sentence."""
+        pace, outage = self._pace.per_s, self.outage()
+        sentences: dict[Bound, str] = {"window": f"as many requests are in flight as may be: {self.window:,}"}
+        if self._quotas.requests:
+            sentences["requests_per_minute"] = f"quota of {self._quotas.requests.per_minute:,.10g} requests/min"
+        if self._quotas.tokens:
+            sentences["tokens_per_minute"] = f"quota of {self._quotas.tokens.per_minute:,.10g} tokens/min"
+        if pace:
+            sentences["learned_pace"] = f"the gateway refuses more than about {pace * 60:,.0f} requests/min"
+        if outage:
+            sentences["outage"] = f"the gateway is down: {outage.why}"
+        sentences["cooldown"] = "the gateway refuses: 429" if self.cooldown_s else "the gateway's quota is used up"
+        return sentences.get(bound) if bound else None

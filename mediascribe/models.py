@@ -54,6 +54,7 @@ RETIRING_DAYS: Final = 60
 _FORM: Final = entries.Form(file="model table", key="model", entries="entries")
 
 _Name = Annotated[str, Field(min_length=1)]
+_Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
 _MimeType = Annotated[str, Field(pattern=r"^(image|audio|video)/[a-z0-9.+-]+$")]
 # Other spellings of the types that the table names.
 _SAME_TYPE: Final[Mapping[str, str]] = MappingProxyType(
@@ -81,6 +82,8 @@ class Model:
     thinking: Switch | None = None
     drops: tuple[_Name, ...] = ()
     retires: date | None = None
+    context_tokens: _Tokens | None = None
+    answer_tokens: _Tokens | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from mediascribe import dataset, journal, plan
+import msgspec
+
+from mediascribe import journal, plan
 from mediascribe.case import Case
-from mediascribe.describe import ShardReport, journal_folder, publish
+from mediascribe.describe import REPORT, Cases, ShardReport, journal_folder, publish
 from mediascribe.domain import Request
-from mediascribe.journal import Sent
+from mediascribe.store import shipping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,41 +22,51 @@ if TYPE_CHECKING:
     from mediascribe.store import Store
 
 
-def recover(unfinished: Plan, landing: Landing) -> list[ShardReport]:
+def recover(unfinished: Plan, landing: Landing, *, hold: bool = False) -> list[ShardReport]:
     """Publish the answers that a run received before it was killed; asks nothing.
 
-    Rows without a result are left for the next plan. Shards that have their part are left alone.
+    Rows without a result are left for the next plan; with *hold*, those in doubt become failures, so that no run asks
+    them again by itself.
     """
-    reports = []
-    for shard in unfinished.shards:
-        folder = journal_folder(landing.store, shard)
-        if dataset.has_part(landing.store, shard) or not folder.is_dir():
-            continue
-        found = journal.replay(folder)
-        cases = list(_cases(unfinished, shard, found))
-        records = [case.record(landing.prices) for case in cases if case.outcome]
-        part = publish(landing.store, unfinished.facts, shard, records)
-        in_doubt = sum(case.in_doubt for case in cases)
-        reports.append(ShardReport(name=shard.name, rows=len(records), part=part, in_doubt=in_doubt, torn=found.torn))
-    return reports
+    folders = ((shard, journal_folder(landing.store, shard)) for shard in unfinished.shards)
+    return [_report(unfinished, shard, landing, hold=hold) for shard, folder in folders if folder.is_dir()]
+
+
+def _report(unfinished: Plan, shard: Shard, landing: Landing, *, hold: bool) -> ShardReport:
+    """How *shard* ended, as it said itself, or else as its journal tells it."""
+    folder = journal_folder(landing.store, shard)
+    if (folder / REPORT).is_file():
+        return msgspec.json.decode((folder / REPORT).read_bytes(), type=ShardReport)
+    found = journal.replay(folder)
+    cases, records = Cases(), []
+    for case in _cases(unfinished, shard, found, landing):
+        if hold:
+            case.hold()
+        cases.add(case)
+        if case.outcome:
+            records.append(case.record())
+    part = publish(landing.store, unfinished.facts, shard, records)
+    return ShardReport(
+        name=shard.name, rows=len(records), part=part, in_doubt=cases.in_doubt, torn=found.torn, spent=cases.spent
+    )
 
 
 def forget(plan_: Plan, store: Store) -> None:
-    """Remove the journals that a closed run left behind."""
+    """Remove the journals that a closed run left behind, those in a bucket as well."""
+    shipping.drop(store, plan_.run_id)
     shutil.rmtree(store.work / "journal" / plan_.run_id, ignore_errors=True)
 
 
-def _cases(unfinished: Plan, shard: Shard, found: journal.Replay) -> Iterator[Case]:
+def _cases(unfinished: Plan, shard: Shard, found: journal.Replay, landing: Landing) -> Iterator[Case]:
     """The rows of *shard* that were begun, as far as the journal knows them."""
     facts = unfinished.facts
     for item, reason in plan.read(shard):
-        entries = found.rows.get(item.row_number)
-        if not entries:
-            continue
-        # The prompt may have changed since: the key is the journal's, and decoding needs model and media only.
-        request = Request(model=facts.model, dialect=facts.dialect, prompt="", media=item.media, identity=item.media)
-        key = next((entry.key for entry in entries if isinstance(entry, Sent)), None)
-        case = Case(item, reason, request, key=key)
-        case.replay(entries)
-        case.close()
-        yield case
+        if entries := found.rows.get(item.row_number):
+            # Decoding needs model and media only; the key is in the journal.
+            request = Request(
+                model=facts.model, dialect=facts.dialect, prompt="", media=item.media, identity=item.media
+            )
+            case = Case(item, reason, request, landing.prices)
+            case.replay(entries)
+            case.close()
+            yield case

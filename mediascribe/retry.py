@@ -1,15 +1,21 @@
 """Retry: which attempt is the row's last, and how long to wait before the next.
 
-The one place of this policy. Types decide (`errors.py`); the wait after a rate limit or in an outage is the limiter's
-business, since it is everybody's. Ceilings below the job's own stand in `_ATTEMPTS_AT_MOST`.
+The one place of this policy. Types decide (`errors.py`). The wait after a rate limit is the limiter's business, since
+it is everybody's; in an outage a row waits for as long as the gateway asks, and then for the limiter. Ceilings below the
+job's own stand in `_ATTEMPTS_AT_MOST`.
+
+All rows together may retry only a share of what is sent (`RetryShare`): when much fails, first attempts go before
+retries, and a gateway in trouble is not asked several times as much (reliability notes 3.1: the budget saves it).
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 from tenacity.stop import stop_base
 
 from mediascribe.errors import AttemptError, InDoubtError, OutageError, RateLimitedError, TransientError
@@ -21,28 +27,104 @@ if TYPE_CHECKING:
 
 # An answer without text comes back the same, and a request in doubt may be billed each time (reliability notes 3).
 _ATTEMPTS_AT_MOST: Final = {"empty": 2}
-_IN_DOUBT_AT_MOST: Final = 2
+_IN_DOUBT_AT_MOST: Final = {"resend": 2, "hold": 1}
 _EVERYBODY_WAITS: Final = (RateLimitedError, OutageError)
+_WINDOW_S: Final = 60.0
+_ALWAYS_ALLOWED: Final = 10  # retries in a window, however little is sent: a short run may retry too
+_LOOK_EVERY_S: Final = 0.5
+
+
+class RetryShare:
+    """How many retries the rows of one run may send: *share* of the requests of the last minute.
+
+    Waits for a rate limit or an outage to end are no retries. Belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        share: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Start with nothing sent."""
+        self._share, self._clock, self._sleep = share, clock, sleep
+        self._requests = _Lately(clock)
+        self._retries = _Lately(clock)
+        self._line = asyncio.Lock()
+        self._closed = False
+
+    def sent(self) -> None:
+        """Count one request."""
+        self._requests.add()
+
+    async def take(self) -> None:
+        """Wait until one retry more is within the share, first come first served."""
+        async with self._line:
+            while not self._closed and self._retries.count() >= max(
+                _ALWAYS_ALLOWED, self._share * self._requests.count()
+            ):
+                await self._sleep(_LOOK_EVERY_S)
+            self._retries.add()
+
+    def close(self) -> None:
+        """Let everybody through who waits: the run is over, and they will not send."""
+        self._closed = True
+
+
+class _Lately:
+    """A count over the last minute, in steps of a second."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seconds: deque[tuple[int, int]] = deque()
+        self._sum = 0
+
+    def add(self) -> None:
+        second = int(self._clock())
+        count = self._seconds.pop()[1] if self._seconds and self._seconds[-1][0] == second else 0
+        self._seconds.append((second, count + 1))
+        self._sum += 1
+
+    def count(self) -> int:
+        while self._seconds and self._seconds[0][0] <= self._clock() - _WINDOW_S:
+            self._sum -= self._seconds.popleft()[1]
+        return self._sum
 
 
 def policy(
-    retry: RetrySection, *, used: int = 0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    retry: RetrySection,
+    *,
+    used: int = 0,
+    share: RetryShare | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncRetrying:
-    """The policy for one row that has used up *used* attempts before (a resumed one); re-raises the last error."""
+    """The policy for one row that has used up *used* attempts before (a resumed one); re-raises the last error.
+
+    A retry also waits for *share*, which all rows share.
+    """
+
+    async def allowed(retry_state: RetryCallState) -> None:
+        if share and not isinstance(_error(retry_state), _EVERYBODY_WAITS):
+            await share.take()
+
     return AsyncRetrying(
         retry=retry_if_exception_type((TransientError, *_EVERYBODY_WAITS)),
-        stop=_attempts_used(retry.attempts, used) | stop_after_delay(retry.row_deadline_s),
+        stop=_attempts_used(retry, used),
         wait=_wait(retry),
+        before_sleep=allowed,
         sleep=sleep,
         reraise=True,
     )
 
 
 class _attempts_used(stop_base):  # noqa: N801 - tenacity's conditions are written like functions
-    """Stop when the row's attempts are used up; rate limits and outages use none."""
+    """Stop when the row's attempts are used up, or its time; rate limits and outages use up neither."""
 
-    def __init__(self, attempts: int, used: int) -> None:
-        self._attempts, self._used, self._in_doubt = attempts, used, 0
+    def __init__(self, retry: RetrySection, used: int) -> None:
+        self._attempts, self._used, self._in_doubt = retry.attempts, used, 0
+        self._in_doubt_at_most = _IN_DOUBT_AT_MOST[retry.in_doubt]
+        self._deadline_s = retry.row_deadline_s
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         error = _error(retry_state)
@@ -51,7 +133,9 @@ class _attempts_used(stop_base):  # noqa: N801 - tenacity's conditions are writt
         self._used += 1
         self._in_doubt += isinstance(error, InDoubtError)
         ceiling = _ATTEMPTS_AT_MOST.get(error.failure.error_class, self._attempts)
-        return self._used >= min(self._attempts, ceiling) or self._in_doubt >= _IN_DOUBT_AT_MOST
+        too_late = (retry_state.seconds_since_start or 0.0) >= self._deadline_s
+        used_up = self._used >= min(self._attempts, ceiling) or self._in_doubt >= self._in_doubt_at_most
+        return used_up or too_late
 
 
 def _wait(retry: RetrySection) -> Callable[[RetryCallState], float]:
@@ -60,8 +144,10 @@ def _wait(retry: RetrySection) -> Callable[[RetryCallState], float]:
 
     def wait_s(retry_state: RetryCallState) -> float:
         error = _error(retry_state)
-        if isinstance(error, _EVERYBODY_WAITS):
+        if isinstance(error, RateLimitedError):
             return 0.0
+        if isinstance(error, OutageError):
+            return min(error.wait_s or 0.0, retry.max_wait_s)
         return min(max(jitter(retry_state), error.wait_s or 0.0), retry.max_wait_s)
 
     return wait_s

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import secrets
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 
 from mediascribe import __version__, dataset, plan, recovery
 from mediascribe.domain import STATUSES
+from mediascribe.spending import Spent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from datetime import date
 
     from mediascribe.describe import Landing, ShardReport
     from mediascribe.plan import Plan
@@ -39,6 +41,7 @@ TOKEN_COLUMNS: Final = (
 )
 _ANSWERED: Final = ("ok", "truncated", "refused")
 _CAUSE: Final = ("status", "error_class", "error_code")
+_LONGEST_RUN: Final = timedelta(days=31)
 RunStatus = Literal["completed", "stopped", "interrupted"]
 
 
@@ -73,7 +76,9 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     """`runs/<run_id>.json`: what a run was, and the certificate of what it wrote.
 
     `complete` is true when every planned row has exactly one result in a readable part. `in_doubt` counts requests that
-    were sent and not answered: they may have been billed. `torn` has a line for each journal tail that was left out.
+    were sent and not answered: they may have been billed. `spent` is what all requests came to on each day (UTC), those
+    of rows without a result among them, and those in doubt at their worst. `torn` has a line for each journal tail that
+    was left out.
     """
 
     run_id: str
@@ -94,6 +99,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: int
     torn: list[str]
     complete: bool
+    spent: dict[str, Spent] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +135,8 @@ def close(plan_: Plan, reports: Iterable[ShardReport], landing: Landing, *, inte
     store = landing.store
     told = list(reports)
     stopped = next((report.stopped for report in told if report.stopped), None)
-    status: RunStatus = "interrupted" if interrupted else "stopped" if stopped else "completed"
+    cut = interrupted or any(report.drained for report in told)
+    status: RunStatus = "interrupted" if cut else "stopped" if stopped else "completed"
     wrote = _tally(plan_, store)
     run_file = RunFile(
         run_id=plan_.run_id,
@@ -152,6 +159,7 @@ def close(plan_: Plan, reports: Iterable[ShardReport], landing: Landing, *, inte
         rows_planned=plan_.rows,
         in_doubt=sum(report.in_doubt for report in told),
         torn=[line for report in told for line in report.torn],
+        spent=_total(report.spent for report in told),
         wrote=wrote,
         complete=wrote.rows == plan_.rows and not wrote.duplicates,
     )
@@ -161,6 +169,27 @@ def close(plan_: Plan, reports: Iterable[ShardReport], landing: Landing, *, inte
     return run_file
 
 
+def spent_before(store: Store, today: date) -> list[Mapping[str, Spent]]:
+    """What each earlier run spent by day, of those that may have spent something in the month of *today*."""
+    since = f"{today.replace(day=1) - _LONGEST_RUN:%Y%m%d}"
+    recent = [name for name in store.list(dataset.RUNS) if name.removeprefix(dataset.RUNS) >= since]
+    return [msgspec.json.decode(store.read(name), type=_SpentOnly).spent for name in recent]
+
+
+class _SpentOnly(msgspec.Struct, frozen=True):
+    """The one member of a run file that budgets ask for; older files lack it."""
+
+    spent: dict[str, Spent] = {}
+
+
+def _total(days: Iterable[Mapping[str, Spent]]) -> dict[str, Spent]:
+    total: dict[str, Spent] = {}
+    for one in days:
+        for day, spent in one.items():
+            total[day] = total[day] + spent if day in total else spent
+    return total
+
+
 def _tally(plan_: Plan, store: Store) -> Tally:
     """The facts of the parts on disk: counts and sums, whole files verified by their checksums."""
     by_status: Counter[str] = Counter(dict.fromkeys(STATUSES, 0))
@@ -168,7 +197,7 @@ def _tally(plan_: Plan, store: Store) -> Tally:
     numbers: Counter[str] = Counter()
     errors: Counter[tuple[Any, ...]] = Counter()
     examples: dict[tuple[Any, ...], str] = {}
-    parts = [dataset.part_name(shard) for shard in plan_.shards if dataset.has_part(store, shard)]
+    parts = [name for shard in plan_.shards if (name := dataset.find_part(store, shard))]
     for name in parts:
         columns = _columns(store, name)
         numbers["rows"] += len(columns["row_number"])
@@ -202,5 +231,5 @@ def _tally(plan_: Plan, store: Store) -> Tally:
 def _columns(store: Store, name: str) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     """The columns of one part that the tally needs; an unknown cost is NaN."""
     names = ["row_number", "usage_source", "cost_usd", *_CAUSE, "error_message", *TOKEN_COLUMNS]
-    table = pq.read_table(store.path(name), columns=names, partitioning=None, page_checksum_verification=True)
+    table = pq.read_table(store.open(name), columns=names, partitioning=None, page_checksum_verification=True)
     return {column: table[column].to_numpy() for column in names}

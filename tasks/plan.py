@@ -15,9 +15,9 @@ from mediascribe.session import Session
 @task(name="recover", cache_policy=NO_CACHE, retries=0)
 def recover_runs(session: Session) -> list[RunFile]:
     """Publish what killed runs had received, and close them; asks nothing."""
-    landing = session.landing()
+    landing, hold = session.landing(), session.inputs.job.retry.in_doubt == "hold"
     return [
-        run.close(unfinished, recovery.recover(unfinished, landing), landing, interrupted=True)
+        run.close(unfinished, recovery.recover(unfinished, landing, hold=hold), landing, interrupted=True)
         for unfinished in plan.unfinished(landing.store)
     ]
 

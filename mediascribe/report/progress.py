@@ -7,7 +7,8 @@ import contextlib
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -18,26 +19,17 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mediascribe.breaker import Outage
+    from mediascribe.attempts import Watch
     from mediascribe.domain import Record
+    from mediascribe.limiter import Pacing
+
+    Look = Callable[[], Watch]
 
 Style = Literal["auto", "plain", "none"]
 _LINE_EVERY_S: Final = 10.0
 _REFRESH_EVERY_S: Final = 0.5
 _RATE_OVER_S: Final = 30.0
 _WHY_LENGTH: Final = 80
-
-
-class Pacing(Protocol):
-    """What progress asks of the limiter."""
-
-    @property
-    def in_flight(self) -> int: ...  # noqa: D102 - the limiter's own words
-
-    @property
-    def cooldown_s(self) -> float: ...  # noqa: D102
-
-    def outage(self) -> Outage | None: ...  # noqa: D102
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,19 +66,16 @@ class Meter:
         (since, before), elapsed = self._samples[0], now - self._samples[0][0]
         return (self.done - before) / elapsed if elapsed > 0 and since < now else None
 
-    def line(self, pacing: Pacing) -> str:
+    def line(self, watch: Watch) -> str:
         """Rows failed, speed, tokens, USD, time left, and what everybody waits for, in one line."""
         rate = self.rate()
         left = self.total - self.done
         parts = [f"{self.by_status['failed']:,} failed"] if self.by_status["failed"] else []
         parts += [f"{rate:,.1f} rows/s"] if rate is not None else []
         parts += [f"{self.tokens:,} tokens", self._usd()]
+        parts += [budget] if (budget := watch.budget.nearest) else []
         parts += [f"{clock_time(left / rate)} left"] if rate and left else []
-        if outage := pacing.outage():
-            down = f"down for {clock_time(outage.lasted_s)}, next probe in {outage.probe_in_s:.0f} s"
-            parts.append(f"the gateway is {down}: {outage.why[:_WHY_LENGTH]}")
-        elif pacing.cooldown_s > 0:
-            parts.append(f"the gateway refuses for now: waiting {pacing.cooldown_s:.0f} s")
+        parts += [waiting] if (waiting := waits_for(watch.pacing)) else []
         return " · ".join(parts)
 
     def _usd(self) -> str:
@@ -96,14 +85,27 @@ class Meter:
         return known
 
 
+def waits_for(pacing: Pacing) -> str | None:
+    """What everybody waits for, if it is the gateway: since when, and until when, by the clock on the wall."""
+    if outage := pacing.outage:
+        now = datetime.now(UTC).astimezone()
+        since = now - timedelta(seconds=outage.lasted_s)
+        probe = now + timedelta(seconds=outage.probe_in_s)
+        why = outage.why if len(outage.why) <= _WHY_LENGTH else f"{outage.why[: _WHY_LENGTH - 1]}…"
+        return f"paused: {why} since {since:%H:%M:%S}, next probe {probe:%H:%M:%S}"
+    if pacing.cooldown_s >= 1:
+        return f"the gateway refuses for now: waiting {pacing.cooldown_s:.0f} s"
+    return None
+
+
 @asynccontextmanager
-async def shown(meter: Meter, pacing: Pacing, console: Console, style: Style) -> AsyncIterator[None]:
-    """Show *meter* while the body runs."""
+async def shown(meter: Meter, look: Look, console: Console, style: Style) -> AsyncIterator[None]:
+    """Show *meter*, and what *look* sees, while the body runs."""
     if style == "none" or not meter.total:
         yield
         return
     show = _bar if style == "auto" and console.is_terminal else _lines
-    showing = asyncio.create_task(show(meter, pacing, console))
+    showing = asyncio.create_task(show(meter, look, console))
     try:
         yield
     finally:
@@ -112,32 +114,37 @@ async def shown(meter: Meter, pacing: Pacing, console: Console, style: Style) ->
             await showing
 
 
-async def _bar(meter: Meter, pacing: Pacing, console: Console) -> None:
+async def _bar(meter: Meter, look: Look, console: Console) -> None:
     count = TextColumn("{task.completed:,.0f}/{task.total:,.0f} rows")
     text = TextColumn("{task.fields[line]}")
     with Progress(BarColumn(24), TaskProgressColumn(), count, text, console=console, auto_refresh=False) as bar:
         row = bar.add_task("", total=meter.total, line="")
         try:
             while True:
-                bar.update(row, completed=meter.done, line=meter.line(pacing), refresh=True)
+                bar.update(row, completed=meter.done, line=meter.line(look()), refresh=True)
                 await asyncio.sleep(_REFRESH_EVERY_S)
         finally:
-            bar.update(row, completed=meter.done, line=meter.line(pacing), refresh=True)
+            bar.update(row, completed=meter.done, line=meter.line(look()), refresh=True)
 
 
-async def _lines(meter: Meter, pacing: Pacing, console: Console) -> None:
+async def _lines(meter: Meter, look: Look, console: Console) -> None:
+    """A line now and then, and at once when a pause begins or ends."""
+    paused, next_at = False, meter.clock() + _LINE_EVERY_S
     try:
         while True:
             meter.rate()
-            await asyncio.sleep(_LINE_EVERY_S)
-            _print_line(meter, pacing, console)
+            await asyncio.sleep(_REFRESH_EVERY_S)
+            watch = look()
+            if meter.clock() >= next_at or paused != (watch.pacing.outage is not None):
+                paused, next_at = watch.pacing.outage is not None, meter.clock() + _LINE_EVERY_S
+                _print_line(meter, watch, console)
     finally:
-        _print_line(meter, pacing, console)
+        _print_line(meter, look(), console)
 
 
-def _print_line(meter: Meter, pacing: Pacing, console: Console) -> None:
+def _print_line(meter: Meter, watch: Watch, console: Console) -> None:
     share = meter.done / meter.total
-    text = f"{meter.done:,}/{meter.total:,} rows ({share:.0%}) · {meter.line(pacing)}"
+    text = f"{meter.done:,}/{meter.total:,} rows ({share:.0%}) · {meter.line(watch)}"
     console.print(text, highlight=False, soft_wrap=True)
 
 

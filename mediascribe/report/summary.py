@@ -90,6 +90,8 @@ def _run_lines(outcome: Outcome, run: RunFile) -> Iterator[tuple[str, str]]:
         yield "", f"and {len(run.wrote.errors) - _CAUSES_SHOWN:,} more causes, in the run file"
     yield "tokens", _tokens(run.wrote.tokens)
     yield "cost", _cost(run)
+    if beside := _beside(run):
+        yield "", beside
     if run.in_doubt:
         yield "in doubt", f"{run.in_doubt:,} requests were sent and not answered: they may have been billed"
     seconds = max((run.finished_at - run.started_at).total_seconds(), 0)
@@ -127,6 +129,16 @@ def _cost(run: RunFile) -> str:
         return "none: nothing was billed"
     per_thousand = f", ${run.wrote.cost_usd / run.wrote.rows * 1000:,.4f} per 1,000 rows" if run.wrote.rows else ""
     return f"${run.wrote.cost_usd:,.6f} at list price{per_thousand}"
+
+
+def _beside(run: RunFile) -> str | None:
+    """What was spent on no row's result: attempts of rows that have none yet, and what is in doubt at its worst."""
+    nano_usd = sum(day.nano_usd for day in run.spent.values()) - round((run.wrote.cost_usd or 0) * 1e9)
+    if run.wrote.unpriced_rows or nano_usd <= 0:
+        return None
+    doubtful = sum(day.in_doubt_nano_usd for day in run.spent.values())
+    doubt = f", of it at most ${doubtful / 1e9:,.6f} in doubt" if doubtful else ""
+    return f"beside that ${nano_usd / 1e9:,.6f} for requests without a result{doubt}"
 
 
 def _next_steps(outcome: Outcome) -> Iterator[str]:

@@ -3,8 +3,10 @@
 In Python it is a value; to the admin API it is a JSON object with the same members; and a request may spell it behind
 the model's name, `gemini-2.0-flash+slow=0.2+rpm=600+fault=http_500:0.3`, with these words:
 
-    slow=SECONDS  jitter=SECONDS  rpm=NUMBER  tpm=NUMBER  seed=NUMBER  pause=SECONDS  chunk=SECONDS
-    empty429  retryafter
+    slow=SECONDS  jitter=SECONDS  seed=NUMBER  pause=SECONDS  chunk=SECONDS  answers=least|most|random
+    rpm=NUMBER  tpm=NUMBER  rpd=NUMBER  inflight=NUMBER  window=SECONDS  limiter=window|bucket
+    headers=none|openai|anthropic  empty429  retryafter
+    outage=SECONDS  outageafter=SECONDS  outagefault=NAME
     fault=NAME[:RATE[:TIMES[:SKIP]]]     as often as wanted, in order
 
 A spelled behaviour stands alone: nothing that was set for the model or for all models is added to it, and its limits
@@ -21,10 +23,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from mediascribe.errors import ConfigError
-from mediascribe.sandbox.faults import check_name
+from mediascribe.sandbox.faults import bills, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+
+_MINUTE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +54,55 @@ class Fault:
 class Behaviour:
     """How requests fare: wait `latency_s` and up to `jitter_s` more, keep to limits, meet the first fault drawn.
 
-    Draws come from `seed` and the request's number in the ledger. `empty_429` and `retry_after` say how a limit
-    refuses; the gateway sends no Retry-After. `chunk_pause_s` is the pace of streams, `byte_pause_s` that of the fault
-    `slow_body`.
+    Draws come from `seed` and the request's number in the ledger. `chunk_pause_s` is the pace of streams,
+    `byte_pause_s` that of the fault `slow_body`. `answer_tokens` makes answers as short as can be, as long as the
+    request allows, or anything between (`length.py`).
+
+    The limits by the minute hold for every stretch of `window_s`, of which each has its share (`limiter` "window"), or
+    refill evenly and save up `window_s` seconds' worth, full at first ("bucket"). `requests_per_day` slides over 24 h.
+    `max_in_flight` requests are answered at a time. `empty_429` and `retry_after` say how a limit refuses; the gateway
+    sends no Retry-After. `rate_headers` tells with every answer, in a vendor's words, what is left.
+
+    For `outage_s` seconds, from `outage_after_s` after the behaviour was set, every request meets the fault `outage`.
     """
 
     latency_s: float = 0.0
     jitter_s: float = 0.0
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    requests_per_day: int | None = None
+    window_s: float = 60.0
+    limiter: str = "window"
+    max_in_flight: int | None = None
     empty_429: bool = False
     retry_after: bool = False
+    rate_headers: str = "none"
+    outage_s: float = 0.0
+    outage_after_s: float = 0.0
+    outage: str = "http_503"
     faults: tuple[Fault, ...] = ()
     seed: int = 0
+    answer_tokens: str | None = None
     byte_pause_s: float = 0.005
     chunk_pause_s: float = 0.0
 
     def __post_init__(self) -> None:
         _check_types(self)
-        for name in ("latency_s", "jitter_s", "byte_pause_s", "chunk_pause_s"):
+        for name in ("latency_s", "jitter_s", "byte_pause_s", "chunk_pause_s", "outage_s", "outage_after_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"behaviour: {name} is {getattr(self, name)}, and must be 0 or more")
-        for name in ("requests_per_minute", "tokens_per_minute"):
+        for name in ("requests_per_minute", "tokens_per_minute", "requests_per_day", "window_s", "max_in_flight"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ConfigError(f"behaviour: {name} is {getattr(self, name)}, and must be more than 0")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                wanted = ", ".join(str(choice) for choice in choices if choice)
+                raise ConfigError(f"behaviour: {name} is {getattr(self, name)!r}, and must be one of {wanted}")
+        if self.limiter == "window" and (self.requests_per_minute or math.inf) * self.window_s < _MINUTE_S:
+            raise ConfigError(f"behaviour: window_s is {self.window_s:g}, too short for a single request of the limit")
+        check_name(self.outage)
+        if bills(self.outage):
+            raise ConfigError(f"behaviour: a gateway that is down bills nothing, and {self.outage!r} is billed")
 
 
 def from_members(members: Mapping[str, Any]) -> Behaviour:
@@ -119,11 +149,26 @@ def _yes(_text: str) -> bool:
     return True
 
 
+_CHOICES: Final[dict[str, tuple[str | None, ...]]] = {
+    "limiter": ("window", "bucket"),
+    "rate_headers": ("none", "openai", "anthropic"),
+    "answer_tokens": (None, "least", "most", "random"),
+}
+
 _WORDS: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "slow": ("latency_s", float),
     "jitter": ("jitter_s", float),
     "rpm": ("requests_per_minute", float),
     "tpm": ("tokens_per_minute", float),
+    "rpd": ("requests_per_day", int),
+    "inflight": ("max_in_flight", int),
+    "window": ("window_s", float),
+    "limiter": ("limiter", str),
+    "headers": ("rate_headers", str),
+    "outage": ("outage_s", float),
+    "outageafter": ("outage_after_s", float),
+    "outagefault": ("outage", str),
+    "answers": ("answer_tokens", str),
     "seed": ("seed", int),
     "pause": ("byte_pause_s", float),
     "chunk": ("chunk_pause_s", float),

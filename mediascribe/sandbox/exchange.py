@@ -1,9 +1,9 @@
 """Exchange: one completion request, in any dialect, from connection to connection, every step written into the ledger.
 
-The order is the gateway's: key, body, model, requests of the minute, then (or a fault instead of) the media, the
-answer, the tokens of the minute. From then on the request is billed, whatever becomes of the answer on its way, also
-when the client has left: a request that timed out costs its full price (gateway notes 5.22). The dialect changes the
-words, never the bill.
+The order is the gateway's: key, body, model, requests at a time, of the day and of the minute, then (or a fault instead
+of) the media, the answer, the tokens of the minute; in an outage nothing follows the model. From then on the request is
+billed, whatever becomes of the answer on its way, also when the client has left: a request that timed out costs its
+full price (gateway notes 5.22). The dialect changes the words, never the bill.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import sys
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,12 +31,12 @@ from mediascribe.sandbox.refusals import Refusal, RefusedError, refused
 from mediascribe.sandbox.replies import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from mediascribe.sandbox.conduct import Conduct
     from mediascribe.sandbox.dialect import Dialect
     from mediascribe.sandbox.fetch import Loaded
-    from mediascribe.sandbox.ledger import Entry, Line
+    from mediascribe.sandbox.ledger import Line
     from mediascribe.sandbox.look import Facts
     from mediascribe.sandbox.models import ServedModel
     from mediascribe.sandbox.question import Part, Question
@@ -60,6 +61,10 @@ class _Outcome:
     how: Delivery = replies.whole
     pause_s: float = 0.0
 
+    def saying(self, headers: Mapping[str, str]) -> _Outcome:
+        """The same with *headers* beside the reply's own."""
+        return replace(self, reply=self.reply.saying(headers)) if headers else self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
@@ -75,6 +80,15 @@ class _Case:
         return self.request[REQUEST_ID]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """Whom a request asks, and how they behave."""
+
+    body: dict[str, Any]
+    model: ServedModel
+    conduct: Conduct
+
+
 def complete(dialect: Dialect) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """What answers completion requests in *dialect*."""
 
@@ -82,15 +96,12 @@ def complete(dialect: Dialect) -> Callable[[web.Request], Awaitable[web.StreamRe
         desk = request.app[DESK]
         case = _Case(request=request, dialect=dialect, line=desk.ledger.open(request[REQUEST_ID]))
         case.line.note(dialect=dialect.name)
-        with desk.occupied():
-            try:
-                outcome = await _outcome(case)
-            except RefusedError as refusal:
-                outcome = _Outcome(reply=_refusal(case, refusal))
+        with desk.occupied(), ExitStack() as stay:
+            outcome = await _outcome(case, stay)
             sent = await outcome.how(request, outcome.reply, outcome.pause_s)
             case.line.note(status=sent.status, finished=sent.finished)
         if not desk.quiet:
-            sys.stderr.write(_told(case.line.entry))
+            sys.stderr.write(case.line.entry.told() + "\n")
         return sent.response
 
     return answered
@@ -128,39 +139,77 @@ def _refusal(case: _Case, refusal: RefusedError) -> Reply:
     return reply.in_stream() if case.line.entry.stream and refusal.refusal.late else reply
 
 
-async def _outcome(case: _Case) -> _Outcome:
-    """What becomes of the request.
+async def _outcome(case: _Case, stay: ExitStack) -> _Outcome:
+    """What becomes of the request, which is in flight for its conduct until *stay* ends."""
+    try:
+        asked = await _asked(case)
+    except RefusedError as refusal:
+        return _Outcome(reply=_refusal(case, refusal))
+    try:
+        outcome = await _conducted(case, asked, stay)
+    except RefusedError as refusal:
+        outcome = _Outcome(reply=_refusal(case, refusal))
+    return outcome.saying(asked.conduct.headers())
+
+
+async def _asked(case: _Case) -> _Asked:
+    """The request, read as far as it says whom it asks.
+
+    Raises:
+        RefusedError: the key is not good, the body cannot be read, or the model is not served.
+    """
+    authorise(case.request, case.dialect)
+    body = parsed(await _body(case.request), case.request.match_info)
+    case.line.note(model=body["model"].partition("+")[0], stream=bool(body.get("stream")))
+    desk = case.request.app[DESK]
+    model = desk.served(body["model"], case.dialect.endpoint)
+    return _Asked(body=body, model=model, conduct=desk.conduct(body["model"]))
+
+
+async def _conducted(case: _Case, asked: _Asked, stay: ExitStack) -> _Outcome:
+    """What the model's conduct makes of the request.
 
     Raises:
         RefusedError: it is refused.
     """
-    request, dialect, line = case.request, case.dialect, case.line
-    desk = request.app[DESK]
-    authorise(request, dialect)
-    body = parsed(await _body(request), request.match_info)
-    line.note(model=body["model"].partition("+")[0], stream=bool(body.get("stream")))
-    model, conduct = desk.served(body["model"], dialect.endpoint), desk.conduct(body["model"])
-    conduct.admit_request()
-    number = line.entry.number
-    fault = conduct.fault(number, lambda name: makes_sense(name, dialect, stream=line.entry.stream))
+    conduct, line = asked.conduct, case.line
+    down = conduct.outage()
+    if down is None:
+        conduct.enter()
+        stay.callback(conduct.leave)
+        conduct.admit_request()
+    fault = down or conduct.fault(
+        line.entry.number, lambda name: makes_sense(name, case.dialect, stream=line.entry.stream)
+    )
     fate = FAULTS[fault] if fault else Altered()
     if isinstance(fate, Refusal | Reply | Bare) or (isinstance(fate, Delivered) and not fate.handled):
         line.note(fault=fault)
         return await _instead(fate, conduct, case)
-    asked = dialect.question(body)
+    made = await _made(case, asked)
+    conduct.admit_tokens(made.tokens.total)
+    await asyncio.sleep(conduct.latency_s(line.entry.number))
+    line.note(fault=fault)
+    return _answered(made, fate, conduct, case)
+
+
+async def _made(case: _Case, asked: _Asked) -> Answer:
+    """The answer, before anything happens to it.
+
+    Raises:
+        RefusedError: the question cannot be read, or its media cannot be had.
+    """
+    dialect, line, model = case.dialect, case.line, asked.model
+    question = dialect.question(asked.body)
     line.note(
-        media=tuple(part.seen for part in asked.parts),
-        prompt_sha256=prompt_sha256(asked.texts),
-        parameters=asked.parameters,
+        media=tuple(part.seen for part in question.parts),
+        prompt_sha256=prompt_sha256(question.texts),
+        parameters=question.parameters,
     )
     if dialect.endpoint not in model.endpoints:
         raise refused(model.missing)
-    facts = await _facts(case, model, asked)
-    made = answer(line.entry.request_id, model, asked, facts, endpoint=dialect.endpoint)
-    conduct.admit_tokens(made.tokens.total)
-    await asyncio.sleep(conduct.latency_s(number))
-    line.note(fault=fault)
-    return _answered(made, fate, conduct, case)
+    facts = await _facts(case, model, question)
+    made = answer(line.entry.request_id, model, question, facts, endpoint=dialect.endpoint)
+    return asked.conduct.lengthened(made, line.entry.number)
 
 
 async def _body(request: web.Request) -> bytes:
@@ -249,9 +298,3 @@ async def _loaded(case: _Case, model: ServedModel, part: Part) -> Loaded:
         if own:
             raise
         raise refused(case.dialect.unfetched, why=refusal.refusal.message) from None
-
-
-def _told(entry: Entry) -> str:
-    fault = f" fault {entry.fault}" if entry.fault else ""
-    tokens = f"{entry.prompt_tokens}+{entry.completion_tokens} tokens"
-    return f"{entry.number} {entry.status or 'cut'} {entry.model or '-'}{fault} {tokens}\n"

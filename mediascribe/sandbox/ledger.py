@@ -60,6 +60,12 @@ class Entry:
         """Prompt and answer."""
         return self.prompt_tokens + self.completion_tokens
 
+    def told(self) -> str:
+        """It in one line for people."""
+        fault = f" fault {self.fault}" if self.fault else ""
+        tokens = f"{self.prompt_tokens}+{self.completion_tokens} tokens"
+        return f"{self.number} {self.status or 'cut'} {self.model or '-'}{fault} {tokens}"
+
     def to_json(self) -> dict[str, Any]:
         """A JSON value with every member."""
         return dataclasses.asdict(self) | {"arrived_at": self.arrived_at.isoformat()}

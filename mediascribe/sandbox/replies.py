@@ -38,6 +38,10 @@ class Reply:
             status=self.status, body=self.body, headers={**self.headers, "Content-Type": self.content_type}
         )
 
+    def saying(self, headers: Mapping[str, str]) -> Reply:
+        """It with *headers* beside its own."""
+        return dataclasses.replace(self, headers={**headers, **self.headers})
+
     def in_stream(self) -> Reply:
         """It as it is when the headers of a stream were set before: JSON under a stream's type (gateway notes 2.5)."""
         return dataclasses.replace(self, content_type=SSE) if self.content_type == JSON else self

@@ -85,7 +85,8 @@ def new_request_id() -> str:
     """An id of the shape that the reference answer has: `toio`, a time of 23 digits, 8 letters or digits."""
     now = time.time_ns()
     clock = time.strftime("%Y%m%d%H%M%S", time.gmtime(now // 10**9))
-    return f"toio{clock}{now % 10**9:09d}{''.join(secrets.choice(_ALPHABET) for _ in range(8))}"
+    letters = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in secrets.token_bytes(8))
+    return f"toio{clock}{now % 10**9:09d}{letters}"
 
 
 async def _session(app: web.Application) -> AsyncIterator[None]:

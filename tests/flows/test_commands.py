@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mediascribe import dataset
+from mediascribe import dataset, verification
 from mediascribe.sandbox import Behaviour, Fault
 
 
@@ -76,25 +76,55 @@ def test_kill_9_loses_no_answer_and_pays_for_none_twice(cli, job, gateway):
     assert 150 <= len(gateway.ledger()) <= 150 + in_doubt
     assert in_doubt <= 3 * 8
     assert [run["status"] for run in runs] == ["interrupted"] * (len(runs) - 1) + ["completed"]
-    assert dataset.verify(cli.folder / "out").ok
+    assert verification.verify(cli.folder / "out").ok
 
 
-def test_ctrl_c_keeps_every_answer(cli, job, gateway, embedded):
-    """Ctrl-C reaches the whole terminal: the run says so and leaves nothing behind; the next one goes on."""
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_the_first_signal_lets_what_is_in_flight_land(cli, job, gateway, number, name):
+    """Nothing more is sent, nothing is in doubt, all that was billed is kept, and the summary says how to go on."""
+    gateway.behave("*", Behaviour(latency_s=0.3))
+    running = cli.start("run", job(rows=60, more="[limits]\nconcurrency = 4\n"))
+    wait_for(lambda: sum(entry.finished for entry in gateway.ledger()) >= 8)
+    os.kill(running.pid, number)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert f"{name}: answers in flight still land" in err
+    assert "Traceback" not in err
+    assert lines(out)[0] == f"stopped before the end: interrupted by {name}"
+    assert "to go on, once the cause is gone:  mediascribe run job.toml" in out
+    (run,) = dataset.runs(cli.folder / "out")
+    ledger = gateway.ledger()
+    assert (run["status"], run["in_doubt"], run["wrote"]["rows"]) == ("interrupted", 0, len(ledger))
+    assert 8 <= len(ledger) <= 16
+    ended = cli("run", "job.toml")
+    assert ended.status == 0, ended
+    assert len(gateway.ledger()) == 60
+
+
+def test_the_second_ctrl_c_cuts_and_keeps_every_answer(cli, job, gateway, embedded):
+    """Ctrl-C reaches the whole terminal: the run leaves nothing behind, and the next one goes on."""
     gateway.behave("*", Behaviour(latency_s=0.1))
     running = cli.start("run", job(rows=60, more="[limits]\nconcurrency = 4\n"), **embedded)
     wait_for(lambda: sum(entry.finished for entry in gateway.ledger()) >= 10)
+    gateway.behave("*", Behaviour(latency_s=30.0))
+    arrived = len(gateway.ledger())
+    wait_for(lambda: len(gateway.ledger()) >= arrived + 4)
     servers = children_of(running.pid)
     os.killpg(running.pid, signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    os.read(running.stderr.fileno(), 1 << 16)
+    time.sleep(0.3)
+    os.killpg(running.pid, signal.SIGINT)
+    _, err = running.communicate(timeout=20)
     assert running.returncode == 130, err
     assert "interrupted; every answer received is kept: run the same command again to go on" in err
     assert "Traceback" not in err
     assert len(servers) == 1
     assert not any(Path(f"/proc/{server}").exists() for server in servers)
+    gateway.behave("*", Behaviour())
     ended = cli("run", "job.toml")
     assert ended.status == 0, ended
     assert lines(ended.out)[0].startswith("recovered ")
+    assert "4 requests were sent and not answered: they may have been billed" in ended.out
     assert dataset.current(cli.folder / "out").num_rows == 60
     assert len(gateway.ledger()) <= 60 + 4
 
@@ -158,7 +188,7 @@ def test_cost_from_the_parquet_alone(cli, job):
 def test_verify_finds_a_flipped_bit(cli, job):
     """Sound results are verified with status 0; a damaged part is named, with status 1."""
     cli("run", job(rows=5))
-    assert lines(cli("verify", "out").out) == ["5 rows in 1 parts: 5 ok", "verified"]
+    assert lines(cli("verify", "out").out) == ["5 rows of 1 runs in 1 parts: 5 ok", "verified"]
     (part,) = (cli.folder / "out").glob("results/v1/*/*.parquet")
     damaged = bytearray(part.read_bytes())
     group = pq.read_metadata(part).row_group(0)
@@ -199,7 +229,7 @@ def test_the_key_is_nowcli(cli, job, gateway, prefect):
             "job.toml:13: unknown key `limits.concurency`; did you mean `concurrency`?",
         ),
         ({"more": "[limits\n"}, ["run", "job.toml"], "job.toml: not valid TOML: "),
-        ({"more": "[limits]\nconcurrency = 0\n"}, ["run", "job.toml"], "job.toml:13: `limits.concurrency` = 0: "),
+        ({"more": "[limits]\nconcurrency = 0\n"}, ["run", "job.toml"], "job.toml:13: `limits.concurrency` wants a number of requests in flight, 1 to 10,000, or \"auto\" (it says 0)"),
         ({"top": 'shard_rows = "many"'}, ["run", "job.toml"], "job.toml:5: `shard_rows` = 'many': "),
         ({"more": 'system = "{{ titel }}"'}, ["run", "job.toml"], "m.csv: "),
         ({"manifest": "id,picture\n1,x\n"}, ["run", "job.toml"], "m.csv: "),

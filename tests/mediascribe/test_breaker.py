@@ -73,3 +73,21 @@ def test_a_row_that_fails_every_probe_is_not_excused_for_ever(clock):
     """Asked alone, a bad row must not pass for an outage without end."""
     breaker = opened(clock)
     assert [breaker.failed("bad", "500") for _ in range(EXCUSED_AT_MOST + 1)] == [True] * EXCUSED_AT_MOST + [False]
+
+
+def test_probes_leave_on_schedule_and_less_often_while_none_is_answered(clock):
+    """A gateway that hangs is tried after 5, 10, 20, 40 s and then each minute; one that fails at once, every 5 s."""
+    breaker, waits = opened(clock), []
+    for _ in range(6):
+        clock.now = breaker.probe_at
+        breaker.probing()
+        waits.append(breaker.probe_at - clock.now)
+    assert waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+    for _ in range(6):
+        breaker.probed()
+    clock.now = breaker.probe_at
+    breaker.probing()
+    clock.now += 1
+    breaker.failed(1, "503")
+    breaker.probed()
+    assert breaker.outage().probe_in_s == 4.0

@@ -150,6 +150,24 @@ async def test_a_request_that_arrived_is_in_doubt(reply, error_class):
     assert caught.value.failure.error_class == error_class
 
 
+async def test_an_answer_that_does_not_begin_ends_at_its_own_timeout():
+    """It was sent, so it is in doubt; the message has the shorter limit."""
+    timeouts = {"first_byte_timeout_s": 0.05, "total_timeout_s": 60.0}
+    async with gateway(b"", hold=asyncio.Event(), **timeouts) as (client, _):
+        with pytest.raises(InDoubtError, match=r"no answer began within 0\.05 s") as caught:
+            await client.post(client.base_url + "/x", b"{}")
+    assert caught.value.failure.error_class == "timeout"
+
+
+async def test_an_answer_that_has_begun_may_take_its_time():
+    """The limit on its beginning does not hold for the rest."""
+    reply, rest = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", asyncio.Event()
+    timeouts = {"first_byte_timeout_s": 30.0, "total_timeout_s": 0.05}
+    async with gateway(reply, hold=rest, **timeouts) as (client, _):
+        with pytest.raises(InDoubtError, match=r"no answer within 0\.05 s"):
+            await client.post(client.base_url + "/x", b"{}")
+
+
 async def test_silence_ends_at_the_total_timeout():
     """A gateway that never answers is given up on, in doubt."""
     async with gateway(b"", hold=asyncio.Event(), total_timeout_s=0.05) as (client, _):

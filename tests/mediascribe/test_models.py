@@ -1,11 +1,13 @@
 """What is known of the models, and what is refused for it before anything is sent."""
 
+import contextlib
 import dataclasses
 from datetime import date
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from genai_prices import data_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -179,6 +181,38 @@ def test_chat_sends_the_switch_that_the_table_names(table, thinking):
             assert sent.keys() <= models.SWITCH_MEMBERS[one.thinking], one.name
 
 
+@pytest.mark.parametrize(
+    ("name", "context", "answer"),
+    [
+        ("gemini-2.0-flash", 1_048_576, 8_192),
+        ("gpt-4o", 128_000, 16_384),
+        ("claude-opus-4-5", 200_000, 64_000),
+        ("step-3", None, None),
+    ],
+)
+def test_bounds_of_a_model(table, name, context, answer):
+    """What genai-prices and litellm say (gateway notes 4.6); None where nobody does."""
+    known = table.get(name)
+    assert (known.context_tokens, known.answer_tokens) == (context, answer)
+
+
+def test_no_bound_is_below_the_price_lists(table):
+    """No context is smaller than genai-prices has it, where it lists the very name and the entry has one."""
+    snapshot = data_snapshot.get_snapshot()
+    for one in table.models.values():
+        with contextlib.suppress(LookupError):
+            _, listed = snapshot.find_provider_model(one.name, None, None, None)
+            if listed.id == one.name and listed.context_window and one.context_tokens:
+                assert one.context_tokens >= listed.context_window, one.name
+
+
+def test_an_answer_fits_into_its_context(table):
+    """No entry lets an answer be longer than the context."""
+    for one in table.models.values():
+        if one.context_tokens and one.answer_tokens:
+            assert one.answer_tokens <= one.context_tokens, one.name
+
+
 # Looking a model up
 
 
@@ -258,6 +292,9 @@ def test_defaults_of_an_entry(written):
         (MODEL + 'retires = "soon"', "models.toml:8: `retires`: input should be a valid date"),
         (MODEL + 'thinking = "hard"', "models.toml:8: `thinking`: input should be 'thinking', 'budget'"),
         (MODEL + 'types = ["png"]', "models.toml:8: `types`: string should match pattern"),
+        (MODEL + "context_tokens = 0", "models.toml:8: `context_tokens`: input should be greater than or equal to 1"),
+        (MODEL + 'answer_tokens = "8k"', "models.toml:8: `answer_tokens`: input should be a valid integer"),
+        (MODEL + "answer_tokens = 1_000_000_000", "models.toml:8: `answer_tokens`: input should be less than or equal"),
         (MODEL.replace('name = "m"', 'name = ""'), "models.toml:3: `name`: string should have at least 1 character"),
         (MODEL + MODEL, "models.toml:10: `name` = 'm' stands twice: keep one"),
         ("model = [{ name = 1 }]", "`name`: input should be a valid string (it says 1)"),

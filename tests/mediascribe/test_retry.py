@@ -1,11 +1,14 @@
 """Which attempt is the last, and how long the wait is."""
 
+import asyncio
+
 import pytest
 
 from mediascribe import retry
 from mediascribe.domain import Failure
-from mediascribe.errors import InDoubtError, PermanentError, RateLimitedError, StopRunError, TransientError
+from mediascribe.errors import InDoubtError, OutageError, PermanentError, RateLimitedError, StopRunError, TransientError
 from mediascribe.job_sections import RetrySection
+from mediascribe.retry import RetryShare
 
 
 async def attempts(*errors, section=None, used=0):
@@ -100,3 +103,83 @@ async def test_another_error_is_not_swallowed():
     """The policy is for attempts; a defect comes out as itself."""
     with pytest.raises(ZeroDivisionError):
         await attempts(ZeroDivisionError())
+
+
+class Time:
+    """A clock that moves only in sleep."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        self.now += seconds
+
+
+async def retries_at(sent, retries, *, share=0.1):
+    """When each of *retries* is let through, *sent* requests having left at 0."""
+    time = Time()
+    limit = RetryShare(share, clock=time, sleep=time.sleep)
+    for _ in range(sent):
+        limit.sent()
+    at = []
+    for _ in range(retries):
+        await limit.take()
+        at.append(time.now)
+    return at
+
+
+async def test_retries_are_a_share_of_what_is_sent():
+    """Of 1,000 requests in a minute a tenth may be retries; the next one waits until the minute is over."""
+    at = await retries_at(1_000, 101)
+    assert at[:100] == [0.0] * 100
+    assert 60 <= at[100] <= 61
+
+
+async def test_a_short_run_may_retry_too():
+    """Ten retries a minute always may, and no row waits for ever."""
+    at = await retries_at(1, 11)
+    assert at[:10] == [0.0] * 10
+    assert 60 <= at[10] <= 61
+
+
+async def test_nobody_waits_for_a_share_once_the_run_is_over():
+    """A closed share lets everybody through."""
+    time = Time()
+    limit = RetryShare(0.1, clock=time, sleep=time.sleep)
+    limit.close()
+    for _ in range(50):
+        await limit.take()
+    assert time.now == 0.0
+
+
+async def test_only_what_may_be_repeated_in_vain_takes_of_the_share():
+    """Transient errors do; rate limits and outages, whose waits are everybody's, do not."""
+    taken = []
+
+    class Counted(RetryShare):
+        async def take(self):
+            taken.append(1)
+
+    tries = retry.policy(RetrySection(first_wait_s=0.0), share=Counted(0.1), sleep=asyncio.sleep)
+    errors = iter([REFUSED, TRANSIENT, OutageError(failure()), TRANSIENT])
+    async for attempt in tries:
+        with attempt:
+            if error := next(errors, None):
+                raise error
+    assert len(taken) == 2
+
+
+async def test_waits_of_everybody_do_not_use_up_a_rows_time():
+    """A row that waited out an outage of a day is tried on."""
+    section = RetrySection(row_deadline_s=0.001, first_wait_s=0.0)
+    assert await attempts(REFUSED, REFUSED, None, section=section) == (3, [0.0, 0.0], None)
+
+
+@pytest.mark.parametrize(("in_doubt", "made"), [("resend", 2), ("hold", 1)])
+async def test_a_request_in_doubt_is_sent_once_more_or_not_at_all(in_doubt, made):
+    """As the job says: it may have been billed each time."""
+    error = InDoubtError(failure("network"))
+    section = RetrySection(first_wait_s=0.0, in_doubt=in_doubt)
+    assert (await attempts(error, section=section))[0] == made

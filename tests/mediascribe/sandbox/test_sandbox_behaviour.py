@@ -13,6 +13,8 @@ from mediascribe.sandbox.faults import FAULTS, bills
 def test_words_spell_a_behaviour():
     """Every word sets its member, and faults keep their order."""
     words = "slow=0.2+jitter=0.1+rpm=600+tpm=1e5+seed=7+pause=0+chunk=0.5+empty429+retryafter"
+    words += "+rpd=5000+inflight=8+window=1+limiter=bucket+headers=openai+answers=most"
+    words += "+outage=60+outageafter=10+outagefault=cdn_502"
     words += "+fault=panic+fault=stall:0.3:2:5"
     assert from_words(words.split("+")) == Behaviour(
         latency_s=0.2,
@@ -24,6 +26,15 @@ def test_words_spell_a_behaviour():
         chunk_pause_s=0.5,
         empty_429=True,
         retry_after=True,
+        requests_per_day=5000,
+        max_in_flight=8,
+        window_s=1.0,
+        limiter="bucket",
+        rate_headers="openai",
+        answer_tokens="most",
+        outage_s=60.0,
+        outage_after_s=10.0,
+        outage="cdn_502",
         faults=(Fault("panic"), Fault("stall", 0.3, 2, 5)),
     )
 
@@ -44,6 +55,11 @@ def test_members_describe_a_behaviour():
         ("xyzzy", "known are slow"),
         ("rpm=0", "more than 0"),
         ("slow=nan", "0 or more"),
+        ("rpd=1.5", "is no number"),
+        ("limiter=leaky", "'leaky', and must be one of window, bucket"),
+        ("answers=long", "must be one of least, most, random"),
+        ("outagefault=http_5003", "did you mean 'http_503'"),
+        ("outagefault=reset_after", "'reset_after' is billed"),
     ],
 )
 def test_wrong_words(word, said):
@@ -59,6 +75,9 @@ def test_wrong_words(word, said):
         ({"latency_s": "1"}, "latency_s is '1', and must be a number"),
         ({"latency_s": -1}, "0 or more"),
         ({"empty_429": 1}, "true or false"),
+        ({"window_s": 0}, "more than 0"),
+        ({"max_in_flight": 0.5}, "a whole number or null"),
+        ({"requests_per_minute": 30, "window_s": 1}, "too short for a single request"),
         ({"tokens_per_minute": "all"}, "a number or null"),
         ({"faults": "panic"}, "list of objects"),
         ({"faults": ["panic"]}, "list of objects"),

@@ -1,0 +1,144 @@
+"""The pace is unlimited until the first refusal, and then close below what the gateway really takes."""
+
+import pytest
+
+from mediascribe.pace import Pace
+
+
+def sent(pace, start, seconds, per_s):
+    """So many requests a second leave, whatever the pace."""
+    for number in range(int(seconds * per_s)):
+        pace.left(start + number / per_s, bound=False)
+    return start + seconds
+
+
+def paced(pace, now, until):
+    """Requests leave as the pace allows; the times at which they do."""
+    left = []
+    while pace.per_s and (now := max(now, pace.ready_at)) < until:
+        pace.left(now, bound=True)
+        left.append(now)
+    return left
+
+
+def refused_at(per_s, seconds=20.0, **limits):
+    pace = Pace(**{"most_per_s": None, "burst_s": 1.0} | limits)
+    now = sent(pace, 0.0, seconds, per_s)
+    pace.refused(now, again=False)
+    return pace, now
+
+
+def test_nothing_is_limited_before_a_refusal():
+    """No pace, no wait; and an end of refusals that never began is none."""
+    pace = Pace(None, 1.0)
+    pace.resumed(1.0)
+    sent(pace, 0.0, 10.0, 100)
+    assert pace.per_s is None
+    assert pace.ready_at < 0
+
+
+def test_a_refusal_teaches_what_was_taken():
+    """Refused at 20 a second: 96 % of that; the first request after the refusal is not held up."""
+    pace, now = refused_at(20)
+    assert pace.per_s == pytest.approx(0.957 * 20, rel=0.06)
+    assert pace.ready_at < now
+    pace.left(now + 1, bound=False)
+    assert pace.ready_at == pytest.approx(now + 1 + 1 / pace.per_s)
+
+
+def test_what_was_refused_was_not_taken():
+    """Of 20 a second, each second one refused: the pace is learned from ten."""
+    pace = Pace(None, 1.0)
+    now = sent(pace, 0.0, 20.0, 20)
+    for number in range(200):
+        pace.returned(number / 10)
+    pace.refused(now, again=False)
+    assert pace.per_s == pytest.approx(0.957 * 10, rel=0.1)
+
+
+def test_it_grows_slowly_near_the_ceiling_and_has_doubled_in_half_a_minute():
+    """Below the ceiling for 7 s, less than 5 % above it after 14 s, and the double of it after 27 s."""
+    pace, now = refused_at(20)
+    ceiling = pace.per_s / (1 - (7 / 20) ** 3)
+    paced(pace, now, now + 6.5)
+    assert 0.95 * ceiling < pace.per_s < ceiling
+    paced(pace, now, now + 13.5)
+    assert ceiling < pace.per_s < 1.05 * ceiling
+    paced(pace, now, now + 28)
+    assert 2 * ceiling <= pace.per_s < 2.2 * ceiling
+
+
+def test_a_slow_pace_is_probed_more_slowly():
+    """At one a second a probe costs a larger share: after 27 s it has grown by less than 1 %."""
+    pace, now = refused_at(1, seconds=60.0)
+    ceiling = pace.per_s / (1 - (7 / 20) ** 3)
+    paced(pace, now, now + 27)
+    assert pace.per_s < 1.01 * ceiling
+
+
+def test_it_grows_only_while_it_is_waited_for():
+    """Requests that come more slowly than the pace say nothing about it."""
+    pace, now = refused_at(20)
+    before = pace.per_s
+    sent(pace, now, 60.0, 5)
+    assert pace.per_s == before
+
+
+def test_a_lower_pace_than_before_is_no_reason_to_go_faster():
+    """Refused at a pace of 19: the next one is no higher, whatever was taken before, and no lower than a quarter."""
+    pace, now = refused_at(20)
+    first = pace.per_s
+    pace.left(now + 0.3, bound=True)
+    pace.refused(now + 0.4, again=False)
+    assert first / 4 * 0.95 < pace.per_s <= first
+
+
+def test_a_quota_that_stays_full_counts_by_the_minute():
+    """600 in the first 10 s and then refused for long: ten a second from then on."""
+    pace, now = refused_at(60, seconds=10.0)
+    pace.refused(now + 8, again=True)
+    assert pace.counts_by_minute(now + 8)
+    pace.resumed(60.5)
+    assert pace.per_s == pytest.approx(0.957 * 10, rel=0.01)
+    assert pace.minute_over_at(now) == 60.5
+
+
+def test_a_peak_that_came_from_a_burst_is_not_believed_again():
+    """Refused right after a peak was taken for the ceiling: from then on what is taken between refusals counts."""
+    pace, now = refused_at(10)
+    now = paced(pace, now, now + 20)[-1]
+    pace.refused(now, again=False)
+    by_peak = pace.per_s
+    assert by_peak > 11
+    now = paced(pace, now, now + 1)[-1]
+    pace.refused(now, again=False)
+    by_peak = pace.per_s
+    now = paced(pace, now, now + 20)[-1]
+    pace.refused(now, again=False)
+    # The curve's mean over 20 s is 1.04 of its ceiling, and it ends at 1.27 of it.
+    assert pace.per_s == pytest.approx(1.04 * by_peak, rel=0.05)
+
+
+def test_little_evidence_does_not_make_it_slow():
+    """Refused from the first request on, as the quota was used up before: one a second, probed as fast as any pace."""
+    pace = Pace(None, 1.0)
+    pace.left(0.0, bound=False)
+    pace.returned(0.0)
+    pace.refused(0.1, again=False)
+    pace.left(8.0, bound=False)
+    pace.resumed(8.0)
+    assert pace.per_s == pytest.approx(0.957, rel=0.01)
+    paced(pace, 8.0, 38.0)
+    assert pace.per_s > 2
+
+
+def test_it_is_given_up_when_it_has_outgrown_the_configured_one():
+    """Above the configured rate the configured one is enough."""
+    pace, now = refused_at(20, most_per_s=25.0)
+    paced(pace, now, now + 30)
+    assert pace.per_s is None
+
+
+def test_nothing_is_old_when_nothing_left():
+    """Without a request in the last minute no window of a minute can be full."""
+    assert Pace(None, 1.0).minute_over_at(100.0) is None
