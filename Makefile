@@ -5,17 +5,20 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/configs/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-quick test-long lint clean
 
 demo: .venv/.run
 	@$(BIN)/mediascribe run configs/jobs/demo.toml
 	@$(BIN)/mediascribe show data/demo --status ok --limit 3
 	@$(BIN)/mediascribe cost data/demo --by model,media_kind
 
-test: .venv/.dev lint
-	$(BIN)/pytest tests/mediascribe -n 2 --dist worksteal --cov --cov-branch --cov-report=term --cov-fail-under=95
+test: .venv/.dev lint test-quick
+	$(BIN)/pytest tests/mediascribe -m "not long" -n 2 --dist worksteal --cov --cov-branch --cov-report=term --cov-fail-under=95
 	$(BIN)/pytest tests/conformance tests/samples
 	$(BIN)/pytest tests/flows -m "not long"
+
+test-quick: .venv/.dev
+	$(BIN)/pytest tests/mediascribe -m "not wide and not long" -n 2 --dist worksteal
 
 test-long: .venv/.dev .venv-litellm/.done
 	$(BIN)/pytest tests -m long

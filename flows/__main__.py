@@ -16,9 +16,10 @@ import msgspec
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+from flows.commands import keeping
 from mediascribe import __version__
 from mediascribe.domain import Reason, Status  # noqa: TC001 - cyclopts reads the annotations
-from mediascribe.errors import MediascribeError
+from mediascribe.errors import DiskError, MediascribeError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -114,23 +115,6 @@ def cost(
 
 
 @app.command
-def verify(output: Annotated[str, Parameter(help="The output folder of a job.")], *, json: Json = False) -> int:
-    """Check the results: every part readable, no row twice in a run, counts that add up."""
-    from mediascribe import dataset  # noqa: PLC0415 - pyarrow takes a moment to import
-
-    found = dataset.verify(output)
-    if json:
-        _print_json({**msgspec.to_builtins(found), "ok": found.ok})
-    else:
-        counts = ", ".join(f"{rows:,} {status}" for status, rows in found.statuses.items() if rows)
-        Console().print(f"{found.rows:,} rows in {found.parts:,} parts: {counts or 'none'}", highlight=False)
-        for problem in found.problems:
-            Console().print(f"defect: {problem}", style="red", highlight=False, soft_wrap=True)
-        Console().print("verified" if found.ok else "not sound", highlight=False)
-    return 0 if found.ok else 1
-
-
-@app.command
 def show(
     output: Annotated[str, Parameter(help="The output folder of a job.")],
     *,
@@ -168,12 +152,19 @@ def sandbox(
     return 0
 
 
+for command in (keeping.verify, keeping.errors, keeping.compact, keeping.forget):
+    app.command(command)
+
+
 def main(tokens: list[str] | None = None) -> None:
     """Run one command and leave with its exit status."""
     for name, value in _QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
     try:
         status = app(tokens, exit_on_error=False, print_error=False)
+    except (StoreError, DiskError) as error:
+        _say(f"{error}; run the same command again to go on")
+        status = 1
     except (MediascribeError, CycloptsError) as error:
         _say(str(error))
         status = 2
@@ -186,14 +177,15 @@ def main(tokens: list[str] | None = None) -> None:
 async def _examined(job: str, show: Callable[[Check], None]) -> list[Check]:
     """The checks of *job*, each shown as soon as it is made."""
     from mediascribe.doctor import Patient, examine  # noqa: PLC0415 - other commands do without
-    from mediascribe.session import check, connected  # noqa: PLC0415
+    from mediascribe.inputs import check  # noqa: PLC0415
+    from mediascribe.session import connected  # noqa: PLC0415
 
     inputs, checks = check(job), []
     async with connected(inputs) as opened:
         patient = Patient(
             question=opened.question(inputs.facts()),
             client=opened.client,
-            prices=opened.prices,
+            prices=opened.inputs.prices,
             items=inputs.items(),
             warnings=inputs.warnings(),
         )
@@ -208,8 +200,9 @@ def _flow(job: Path, reasons: tuple[Reason, ...], start: Start, *, json: bool) -
 
     What is wrong with the job, or that there is nothing to ask, is found before Prefect is started.
     """
+    from mediascribe.inputs import check  # noqa: PLC0415
     from mediascribe.report.summary import print_outcome  # noqa: PLC0415 - other commands do without
-    from mediascribe.session import check, nothing_to_ask  # noqa: PLC0415
+    from mediascribe.session import nothing_to_ask  # noqa: PLC0415
 
     inputs = check(str(job))
     outcome = nothing_to_ask(inputs, reasons)
@@ -221,7 +214,9 @@ def _flow(job: Path, reasons: tuple[Reason, ...], start: Start, *, json: bool) -
         _print_json(msgspec.to_builtins(outcome))
     else:
         print_outcome(outcome, Console())
-    return 1 if outcome.run and outcome.run.stopped else 0
+    if outcome.run and outcome.run.stopped:
+        return 130 if outcome.run.status == "interrupted" else 1
+    return 0
 
 
 def _run(starting: Awaitable[State[Any]], *, quiet: bool) -> Outcome:

@@ -1,45 +1,49 @@
-"""The dataset: every part together, read in two ways and verified; and the runs that made it (design, section 4).
+"""The dataset: every part together, read in two ways; and the runs that made it (design, section 4).
 
-`history` is every row of every run, `current` the latest row of each item. Parts are listed by run, and a run's id
-begins with its time, so a later row is a later answer.
+`history` is every row of every run, `current` the latest answer of each item; where nothing was ever answered, the
+latest row: a failure never hides a good old answer. Parts are listed by run, and a run's id begins with its time, so a
+later row is a later answer.
 """
 
 from __future__ import annotations
 
-import collections
-import difflib
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mediascribe.columns import SCHEMA, RunFacts, schema
-from mediascribe.domain import STATUSES
-from mediascribe.errors import ConfigError, CorruptError
+from mediascribe.errors import ConfigError, CorruptError, StoreError
 from mediascribe.part import (
     RESULTS,
-    UNREADABLE,
+    find_part,
     has_part,
-    open_part,
     part_name,
-    parts,
     parts_schema,
     read_part,
+    read_parts,
+    scanned,
+    unknown_column,
+    wanted_columns,
     write_part,
 )
-from mediascribe.store import Store, local_path
+from mediascribe.replacement import live_parts, reading
+from mediascribe.store import store_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from mediascribe.store import Store
+
 __all__ = [
+    "ANSWERED",
     "SCHEMA",
     "RunFacts",
-    "Verification",
     "current",
+    "find_part",
     "has_part",
     "history",
     "latest",
@@ -48,38 +52,25 @@ __all__ = [
     "parts_schema",
     "results_at",
     "runs",
+    "scanned",
     "schema",
     "unknown_column",
-    "verify",
     "write_part",
     "write_run",
 ]
 
 RUNS: Final = "runs/"
+ANSWERED: Final = ("ok", "truncated", "refused")
+"""Of these rows of an item, the latest is its current result; of the others, only where there is none of these."""
+_RANKED_BY: Final = pa.schema([SCHEMA.field("item_id"), SCHEMA.field("status")])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """What reading every page of a dataset found.
-
-    `rows` and `statuses` count the rows of readable parts, by every status; `duplicates` the rows whose item their run
-    has already; `unreadable` names parts, with the reason; `problems` says all of it, and more, in words.
-    """
-
-    parts: int
-    rows: int
-    statuses: Mapping[str, int]
-    duplicates: int
-    unreadable: tuple[tuple[str, str], ...]
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
+def parts(store: Store) -> list[str]:
+    """The names of the parts that together hold every row once, sorted by run and shard."""
+    return live_parts(store)
 
 
-def history(output: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+def history(output: str | Path | Store, columns: Sequence[str] | None = None) -> pa.Table:
     """Every row of every run, oldest run first; all columns, or *columns* in that order.
 
     A column that a part lacks is null there; a carried column whose type changed between runs is a string.
@@ -89,30 +80,35 @@ def history(output: str | Path, columns: Sequence[str] | None = None) -> pa.Tabl
         CorruptError: a part cannot be read.
     """
     store = results_at(output)
-    names = parts(store)
-    wanted = _wanted(store, names, columns)
-    return pa.concat_tables([wanted.empty_table(), *(read_part(store, name, wanted) for name in names)])
+
+    def read(names: list[str]) -> pa.Table:
+        wanted = wanted_columns(store, names, columns)
+        return pa.concat_tables([wanted.empty_table(), *read_parts(store, names, wanted)])
+
+    return reading(store, read)
 
 
-def current(output: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The latest row of each item, whatever its status, in the order of `history`; raises like it.
+def current(output: str | Path | Store, columns: Sequence[str] | None = None) -> pa.Table:
+    """The current row of each item, in the order of `history`; raises like it.
 
+    That is its latest answer (ok, truncated, refused); an item that has none has its latest row, failed or skipped.
     Memory holds the item ids of all rows, and what is returned.
     """
     store = results_at(output)
-    names = parts(store)
-    wanted = _wanted(store, names, columns)
-    ids = pa.schema([SCHEMA.field("item_id")])
-    latest = _is_latest(pa.concat_tables([ids.empty_table(), *(read_part(store, name, ids) for name in names)]))
+    return reading(store, lambda names: _current(store, names, columns))
+
+
+def _current(store: Store, names: list[str], columns: Sequence[str] | None) -> pa.Table:
+    wanted = wanted_columns(store, names, columns)
+    is_current = _is_current(pa.concat_tables([_RANKED_BY.empty_table(), *read_parts(store, names, _RANKED_BY)]))
     tables, start = [wanted.empty_table()], 0
-    for name in names:
-        table = read_part(store, name, wanted)
-        tables.append(table.filter(pa.array(latest[start : start + len(table)])))
+    for table in read_parts(store, names, wanted):
+        tables.append(table.filter(pa.array(is_current[start : start + len(table)])))
         start += len(table)
     return pa.concat_tables(tables)
 
 
-def latest(output: str | Path, rows: int, *, status: str | None = None) -> list[dict[str, Any]]:
+def latest(output: str | Path | Store, rows: int, *, status: str | None = None) -> list[dict[str, Any]]:
     """The newest *rows* of `current` that have *status* (None: any), the newest part first; all columns.
 
     Only as many parts are read as it takes.
@@ -122,14 +118,21 @@ def latest(output: str | Path, rows: int, *, status: str | None = None) -> list[
         CorruptError: a part cannot be read.
     """
     store = results_at(output)
+    return reading(store, lambda names: _latest(store, names, rows, status))
+
+
+def _latest(store: Store, names: list[str], rows: int, status: str | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
-    for name in reversed(parts(store)):
+    for number, name in reversed(list(enumerate(names))):
         table = read_part(store, name, parts_schema(store, [name]))
-        for place, (item_id, had) in enumerate(
-            zip(*(table[key].to_pylist() for key in ("item_id", "status")), strict=True)
-        ):
-            if item_id not in seen and status in (None, had):
+        ids, had = (table[key].to_pylist() for key in _RANKED_BY.names)
+        failed = {one for one, what in zip(ids, had, strict=True) if what not in ANSWERED}.difference(seen)
+        hidden = _answered(store, names[:number], failed)
+        for place, (item_id, what) in enumerate(zip(ids, had, strict=True)):
+            if item_id in seen or (what not in ANSWERED and item_id in hidden):
+                continue
+            if status in (None, what):
                 found += table.slice(place, 1).to_pylist()
             seen.add(item_id)
             if len(found) == rows:
@@ -137,43 +140,25 @@ def latest(output: str | Path, rows: int, *, status: str | None = None) -> list[
     return found
 
 
-def verify(output: str | Path) -> Verification:
-    """Read every page of every part against its checksum, count, and look for items that one run has twice.
-
-    A batch of rows and the item ids of one run are held in memory.
-
-    Raises:
-        ConfigError: there are no results at *output*.
-    """
-    store = results_at(output)
-    names = parts(store)
-    found = _Findings()
-    for name in names:
-        _verify_part(store, name, found)
-    found.problems += [
-        f"{name}: not a part, but some readers take it for one: remove it"
-        for name in store.list(RESULTS)
-        if not name.endswith(".parquet")
-    ]
-    if found.twice:
-        found.problems.append(f"{len(found.twice)} rows repeat an item of their run, such as {found.twice[0]}")
-    return Verification(
-        parts=len(names),
-        rows=found.statuses.total(),
-        statuses={status: found.statuses[status] for status in STATUSES},
-        duplicates=len(found.twice),
-        unreadable=tuple(found.unreadable),
-        problems=tuple(found.problems),
-    )
+def _answered(store: Store, names: list[str], items: set[str]) -> set[str]:
+    """Those of *items* that have an answer in one of the parts *names*; none are read that need not be."""
+    found: set[str] = set()
+    for name in reversed(names):
+        if found == items:
+            break
+        table = read_part(store, name, _RANKED_BY)
+        answers = table.filter(pc.is_in(table["status"], pa.array(ANSWERED)))["item_id"]
+        found |= items.intersection(answers.to_pylist())
+    return found
 
 
-def runs(output: str | Path) -> list[dict[str, Any]]:
+def runs(output: str | Path | Store) -> list[dict[str, Any]]:
     """What each run wrote about itself, oldest first.
 
     Raises:
         CorruptError: a run file holds no JSON object.
     """
-    store = Store(root=local_path(output))
+    store = store_at(output)
     return [_read_run(store, name) for name in store.list(RUNS) if name.endswith(".json")]
 
 
@@ -183,92 +168,37 @@ def write_run(store: Store, run_id: str, mapping: Mapping[str, Any]) -> None:
     store.put_bytes(f"{RUNS}{run_id}.json", text.encode())
 
 
-def results_at(output: str | Path) -> Store:
+def results_at(output: str | Path | Store) -> Store:
     """The store at *output*, which has a folder of results.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: it has none, or it cannot be reached.
     """
-    store = Store(root=local_path(output))
-    if not store.path(RESULTS).is_dir():
-        raise ConfigError(f"no results in {output}: has a run finished a shard, and is it the job's `output`?")
+    store = store_at(output)
+    try:
+        found = store.has_folder(RESULTS)
+    except StoreError as error:
+        raise ConfigError(f"output `{store.address}` cannot be read: {error}") from None
+    if not found:
+        raise ConfigError(f"no results in {store.address}: has a run finished a shard, and is it the job's `output`?")
     return store
 
 
-def unknown_column(name: str, known: Iterable[str]) -> ConfigError:
-    """The error that says which column *name* may have meant."""
-    names = list(known)
-    nearest = difflib.get_close_matches(name, names, n=1)
-    meant = f"; did you mean `{nearest[0]}`?" if nearest else ""
-    return ConfigError(f"there is no column `{name}`{meant}; there are: {', '.join(names)}")
-
-
-def _wanted(store: Store, names: Sequence[str], columns: Sequence[str] | None) -> pa.Schema:
-    whole = parts_schema(store, names)
-    for column in columns or ():
-        if column not in whole.names:
-            raise unknown_column(column, whole.names)
-    return whole if columns is None else pa.schema([whole.field(column) for column in columns])
-
-
-def _is_latest(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """For each of *rows* whether no later one has its item."""
-    numbered = rows.append_column("position", pa.array(np.arange(len(rows))))
-    last = numbered.group_by("item_id").aggregate([("position", "max")])["position_max"]
-    latest = np.zeros(len(rows), bool)
-    latest[last.to_numpy()] = True
-    return latest
-
-
-@dataclass(slots=True, kw_only=True)
-class _Findings:
-    """What `verify` has found so far; `seen` are the items of the run whose parts are being read."""
-
-    statuses: collections.Counter[str] = field(default_factory=collections.Counter)
-    twice: list[str] = field(default_factory=list)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    run_id: str | None = None
-    seen: set[str] = field(default_factory=set)
-
-
-def _verify_part(store: Store, name: str, found: _Findings) -> None:
-    """Add what the part *name* holds to *found*: all of it, or only what is wrong with it."""
-    statuses: collections.Counter[str] = collections.Counter()
-    items: list[tuple[str, str]] = []
-    try:
-        with open_part(store, name) as part:
-            there = list(part.schema_arrow)
-            if lacking := [column.name for column in SCHEMA if column not in there]:
-                found.problems.append(f"{name}: not of schema v1: {', '.join(lacking)} missing or of another type")
-                return
-            for batch in part.iter_batches(batch_size=8_192):
-                cells: list[list[Any]] = [batch[name].to_pylist() for name in ("status", "run_id", "item_id")]
-                statuses.update(cells[0])
-                items += zip(cells[1], cells[2], strict=True)
-    except (CorruptError, *UNREADABLE) as error:
-        reason = str(error.__cause__ or error)
-        found.unreadable.append((name, reason))
-        found.problems.append(f"{name} cannot be read: {reason}")
-        return
-    found.statuses += statuses
-    _count_items(items, found)
-
-
-def _count_items(items: Iterable[tuple[str, str]], found: _Findings) -> None:
-    for run_id, item_id in items:
-        if run_id != found.run_id:
-            found.run_id, found.seen = run_id, set()
-        if item_id in found.seen:
-            found.twice.append(f"`{item_id}` in run {run_id}")
-        found.seen.add(item_id)
+def _is_current(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """For each of *rows* (`_RANKED_BY`) whether it is its item's latest answer, or latest of all without one."""
+    rank = np.arange(len(rows)) + len(rows) * np.asarray(pc.is_in(rows["status"], pa.array(ANSWERED)))
+    ranked = rows.select(["item_id"]).append_column("rank", pa.array(rank))
+    best = ranked.group_by("item_id").aggregate([("rank", "max")])["rank_max"].to_numpy()
+    current = np.zeros(len(rows), bool)
+    current[best % max(1, len(rows))] = True
+    return current
 
 
 def _read_run(store: Store, name: str) -> dict[str, Any]:
     try:
         run = json.loads(store.read(name))
     except ValueError as error:
-        raise CorruptError(f"{store.path(name)} is no JSON: {error}") from error
+        raise CorruptError(f"{store.address}/{name} is no JSON: {error}") from error
     if not isinstance(run, dict):
-        raise CorruptError(f"{store.path(name)} is no JSON object")
+        raise CorruptError(f"{store.address}/{name} is no JSON object")
     return run

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import difflib
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -10,10 +14,11 @@ import pyarrow.parquet as pq
 
 from mediascribe import __version__
 from mediascribe.columns import SCHEMA, SCHEMA_VERSION, schema, to_batch, with_carried
-from mediascribe.errors import CorruptError
+from mediascribe.errors import ConfigError, CorruptError, MediascribeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from mediascribe.columns import RunFacts
@@ -24,6 +29,7 @@ RESULTS: Final = "results/v1/"
 ROW_GROUP_ROWS: Final = 50_000  # 10 ms for a sum, 13 ms for a key (reliability notes 2.1)
 ROW_GROUP_BYTES: Final = 128 * 2**20  # a viewer refuses groups beyond 286 MB (reliability notes 2.1)
 BATCH_ROWS: Final = 1_000
+_READ_AT_ONCE: Final = 4
 UNREADABLE: Final = (OSError, ValueError, pa.ArrowException)  # what pyarrow raises at bytes that are no Parquet
 
 
@@ -33,14 +39,17 @@ def part_name(shard: Shard) -> str:
     return f"{RESULTS}date={run[:4]}-{run[4:6]}-{run[6:8]}/{shard.name}.parquet"
 
 
-def parts(store: Store) -> list[str]:
-    """The names of all parts, sorted by run and shard."""
-    return [name for name in store.list(RESULTS) if name.endswith(".parquet")]
-
-
 def has_part(store: Store, shard: Shard) -> bool:
     """Whether *shard* is done."""
-    return store.exists(part_name(shard))
+    return find_part(store, shard) is not None
+
+
+def find_part(store: Store, shard: Shard) -> str | None:
+    """Where the rows of *shard* are: its part, or the one that a takedown put in its place."""
+    name = part_name(shard)
+    if store.exists(name):
+        return name
+    return next(iter(store.list(f"{name.removesuffix('.parquet')}-c")), None)
 
 
 def write_part(store: Store, facts: RunFacts, shard: Shard, records: Iterable[Record]) -> str:
@@ -70,9 +79,10 @@ def open_part(store: Store, name: str) -> pq.ParquetFile:
 
     Raises:
         CorruptError: it is no Parquet file.
+        StoreError: the store fails.
     """
     try:
-        return pq.ParquetFile(store.path(name), page_checksum_verification=True)
+        return pq.ParquetFile(store.open(name), page_checksum_verification=True, pre_buffer=True)
     except UNREADABLE as error:
         raise CorruptError(f"{name} cannot be read: {error}") from error
 
@@ -82,6 +92,7 @@ def read_part(store: Store, name: str, wanted: pa.Schema) -> pa.Table:
 
     Raises:
         CorruptError: it cannot be read, or a page is not what was written.
+        StoreError: the store fails.
     """
     with open_part(store, name) as part:
         present = set(part.schema_arrow.names)
@@ -111,6 +122,70 @@ def parts_schema(store: Store, names: Iterable[str]) -> pa.Schema:
             if column.name not in SCHEMA.names and carried.setdefault(column.name, column).type != column.type:
                 carried[column.name] = pa.field(column.name, pa.string())
     return with_carried(carried.values())
+
+
+def read_parts(store: Store, names: Sequence[str], wanted: pa.Schema) -> Iterator[pa.Table]:
+    """The columns *wanted* of the parts *names*, in that order; some are read ahead; raises like `read_part`."""
+    waiting: collections.deque[Future[pa.Table]] = collections.deque()
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        for name in names:
+            waiting.append(pool.submit(read_part, store, name, wanted))
+            if len(waiting) > _READ_AT_ONCE:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def scanned(store: Store, names: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatchReader]:
+    """*columns* of every row of the parts *names*, in that order, to be read once; for DuckDB, from any store.
+
+    With no parts at all there are the schema's columns. When a part could not be read, the block ends with that error,
+    not with what DuckDB made of it.
+
+    Raises:
+        ConfigError: there is no such column.
+        CorruptError: a part cannot be read.
+        StoreError: the store fails.
+    """
+    wanted = wanted_columns(store, names, columns)
+    met: list[MediascribeError] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for table in read_parts(store, names, wanted):
+                yield from table.to_batches()
+        except MediascribeError as error:
+            met.append(error)
+            raise
+
+    try:
+        yield pa.RecordBatchReader.from_batches(wanted, batches())
+    finally:
+        if met:
+            raise met[0] from None
+
+
+def wanted_columns(store: Store, names: Sequence[str], columns: Sequence[str] | None) -> pa.Schema:
+    """What the parts *names* can be read as: *columns* in that order, or all of `parts_schema`.
+
+    Raises:
+        ConfigError: there is no such column.
+        CorruptError: a part cannot be read.
+    """
+    whole = parts_schema(store, names)
+    for column in columns or ():
+        if column not in whole.names:
+            raise unknown_column(column, whole.names)
+    return whole if columns is None else pa.schema([whole.field(column) for column in columns])
+
+
+def unknown_column(name: str, known: Iterable[str]) -> ConfigError:
+    """The error that says which column *name* may have meant."""
+    names = list(known)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    meant = f"; did you mean `{nearest[0]}`?" if nearest else ""
+    return ConfigError(f"there is no column `{name}`{meant}; there are: {', '.join(names)}")
 
 
 def _write(staged: Path, facts: RunFacts, shard: Shard, records: Iterable[Record]) -> None:

@@ -2,103 +2,68 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+import asyncio
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mediascribe import answer, doctor, job, manifest, models, plan, pricing, prompt, run, store
+from mediascribe import (
+    doctor,
+    job,
+    models,
+    plan,
+    replacement,
+    run,
+    store,
+    takedown,
+)
+from mediascribe.attempts import Reach
+from mediascribe.ballast import Ballast
+from mediascribe.budget import Budget
 from mediascribe.client import Client
-from mediascribe.dataset import RunFacts, schema
-from mediascribe.describe import Describer, Landing, Reach
-from mediascribe.errors import ConfigError
-from mediascribe.limiter import Limiter
-from mediascribe.plan import Order, Plan
+from mediascribe.describe import Describer, Landing, workers
+from mediascribe.inputs import Inputs, check, named
+from mediascribe.lanes import Lanes
 from mediascribe.question import Question
-from mediascribe.run import Outcome, RunFile
 from mediascribe.sandbox import Sandbox
+from mediascribe.store import LocalStore, shipping
+from mediascribe.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable
 
-    from mediascribe.answer import Schema
-    from mediascribe.domain import Item, MediaKind, Reason, Record
-    from mediascribe.job import Job
+    from mediascribe.dataset import RunFacts
+    from mediascribe.domain import Reason, Record
     from mediascribe.job_sections import GatewaySection
-    from mediascribe.manifest import Manifest
-    from mediascribe.models import Model, ModelTable
-    from mediascribe.pricing import PriceBook
-    from mediascribe.prompt import Prompt
-    from mediascribe.store import Store
+    from mediascribe.plan import Plan
+    from mediascribe.run import Outcome
+    from mediascribe.store import Lease, Store
+    from mediascribe.store.shipping import Shipper
 
-_CONFIGS: Final = (Path("configs"), Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
 SAMPLES: Final = Path("data/samples")
+_ANSWER_BYTES: Final = 2**18  # of the longest answers that are usual
 _QUICKLY_PLANNED_BYTES: Final = 8 * 2**20
 
 
+def _nobody(_: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What a job file names, found good; nothing is sent yet.
+class Hold:
+    """What a run holds of its output: the lease, what ships its journal, and room for the answers in flight."""
 
-    `dialect` is the job's, or what the table of models says; `model` is None where that table does not know it; `key`
-    is None where the sandbox brings its own.
-    """
+    lease: Lease
+    shipper: Shipper
+    ballast: Ballast
 
-    job_path: str
-    job: Job
-    prompt: Prompt
-    manifest: Manifest
-    store: Store
-    models: ModelTable
-    model: Model | None
-    dialect: str
-    schema: Schema | None
-    key: str | None
-
-    def plan(self, reasons: tuple[Reason, ...]) -> Plan:
-        """Compare the manifest with the current results: a new run's plan, of the rows due for one of *reasons*."""
-        order = Order(reasons=reasons, shard_rows=self.job.shard_rows, config_sha256=self.job.config_sha256)
-        return plan.make(self.items(), self.facts(), order, self.store)
-
-    def items(self) -> Iterator[Item]:
-        """The manifest's items; one whose media the model or the dialect cannot take has that as its problem."""
-        for item in self.manifest.read():
-            problem = item.problem or models.refusal(self.model, self.dialect, item)
-            yield item if problem is item.problem else replace(item, problem=problem)
-
-    def warnings(self) -> list[str]:
-        """What is known to be wrong with the model and these parameters; nothing of the sandbox's, which serves all."""
-        if self.job.gateway.base_url == job.SANDBOX_URL:
-            return []
-        today = datetime.now(UTC).date()
-        return models.warnings(self.model, self.job.parameters, today, thinking=self.job.thinking)
-
-    def outcome(self, made: Plan, *, recovered: Sequence[RunFile] = (), closed: RunFile | None = None) -> Outcome:
-        """What the caller is told: how the run of *made* ended, and what was recovered before it."""
-        return Outcome(
-            job=self.job_path,
-            output=self.job.output,
-            counts=made.counts,
-            reasons=made.reasons,
-            recovered=list(recovered),
-            run=closed,
-        )
-
-    def facts(self) -> RunFacts:
-        """The constant columns of a new run that begins now."""
-        return RunFacts(
-            run_id=run.new_id(datetime.now(UTC)),
-            job=self.job.name,
-            model=self.job.model,
-            dialect=self.dialect,
-            prompt_id=self.prompt.id,
-            prompt_sha256=self.prompt.sha256,
-            parameters_sha256=self.job.parameters_sha256,
-            carry=self.job.manifest.carry,
-            answer=self.schema.columns if self.schema else {},
-        )
+    def lost(self) -> str | None:
+        """Why nothing may be sent any more, if so."""
+        if not self.lease.lost:
+            return None
+        return self.shipper.problem or "the lease of the output could not be renewed: another run may hold it by now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +72,15 @@ class Session:
 
     inputs: Inputs
     client: Client
-    limiter: Limiter
-    prices: PriceBook
+    lanes: Lanes
     media_base_url: str | None
+    hold: Hold | None = None
 
     def landing(self) -> Landing:
         """Where answers go."""
-        return Landing(store=self.inputs.store, prices=self.prices)
+        return Landing(
+            store=self.inputs.store, prices=self.inputs.prices, ballast=self.hold.ballast if self.hold else None
+        )
 
     def question(self, facts: RunFacts) -> Question:
         """What the run of *facts* asks."""
@@ -127,46 +94,24 @@ class Session:
         )
 
     def describer(self, made: Plan, announce: Callable[[Record], None]) -> Describer:
-        """The one describer of the run of *made*; *announce* hears of every record."""
-        reach = Reach(client=self.client, limiter=self.limiter)
+        """The one describer of the run of *made*; *announce* hears of every record.
+
+        Earlier runs must be closed by now: what they spent counts.
+        """
+        inputs = self.inputs
+        weights = Weights(inputs.models, inputs.prices, inputs.job.budget.media_tokens)
+        reach = Reach(
+            client=self.client,
+            lanes=self.lanes,
+            budget=_budget(inputs),
+            weights=weights,
+            lost=self.hold.lost if self.hold else _nothing,
+        )
         return Describer(self.question(made.facts), reach, self.landing(), announce)
 
 
-def check(job_path: str) -> Inputs:
-    """Read the job file at *job_path* and look at all that it names.
-
-    Raises:
-        ConfigError: anything that a person can have got wrong; nothing was sent.
-    """
-    read = job.load(job_path)
-    _check_together(read, job_path)
-    fits = answer.load_schema(read.answer.schema_, read.answer.schema_file, job_path=job_path)
-    with _named(job_path):
-        schema(read.manifest.carry, fits.columns if fits else {})
-    asked = prompt.load(read.prompt, job_path=job_path)
-    relative_urls = read.media.base_url is not None
-    rows = manifest.open_manifest(read.manifest, variables=asked.variables, relative_urls=relative_urls)
-    table = models.load(config("models.toml"))
-    model = table.get(read.model)
-    with _named(job_path):
-        dialect = models.choose_dialect(model, read.gateway.dialect, _kinds(model, rows))
-    return Inputs(
-        job_path=job_path,
-        job=read,
-        prompt=asked,
-        manifest=rows,
-        store=store.open_store(read.output),
-        models=table,
-        model=model,
-        dialect=dialect,
-        schema=fits,
-        key=None if read.gateway.base_url == job.SANDBOX_URL else _key(read.gateway, job_path),
-    )
-
-
-def config(name: str) -> Path | None:
-    """The table *name*: that of the folder in which the command runs, else that of the installation."""
-    return next((folder / name for folder in _CONFIGS if (folder / name).is_file()), None)
+def _nothing() -> None:
+    """Nothing is lost where nothing is held."""
 
 
 def nothing_to_ask(inputs: Inputs, reasons: tuple[Reason, ...]) -> Outcome | None:
@@ -177,7 +122,8 @@ def nothing_to_ask(inputs: Inputs, reasons: tuple[Reason, ...]) -> Outcome | Non
     Raises:
         ConfigError: another run holds the output.
     """
-    if Path(inputs.job.manifest.path).stat().st_size > _QUICKLY_PLANNED_BYTES or plan.unfinished(inputs.store):
+    quick = isinstance(inputs.store, LocalStore) and inputs.manifest.size_bytes <= _QUICKLY_PLANNED_BYTES
+    if not quick or plan.unfinished(inputs.store):
         return None
     with store.lease(inputs.store, holder="mediascribe: planning"):
         made = inputs.plan(reasons)
@@ -186,16 +132,26 @@ def nothing_to_ask(inputs: Inputs, reasons: tuple[Reason, ...]) -> Outcome | Non
 
 
 @asynccontextmanager
-async def session(job_path: str) -> AsyncIterator[Session]:
-    """Hold the output's lease and the gateway's connections for the run of one job.
+async def session(job_path: str, tell: Callable[[str], None] = _nobody) -> AsyncIterator[Session]:
+    """Hold the output's lease and the gateway's connections for the run of one job; *tell* hears what is waited for.
 
     Raises:
         ConfigError: see `check`; or another run holds the output.
+        StoreError: the output's bucket cannot be reached.
     """
     inputs = check(job_path)
-    with store.lease(inputs.store, holder=f"mediascribe run {job_path}"):
+    with ExitStack() as stack:
+        holding = store.lease(inputs.store, holder=f"mediascribe run {job_path}", tell=tell)
+        held = await asyncio.to_thread(stack.enter_context, holding)
+        for line in await asyncio.to_thread(shipping.fetch, inputs.store):
+            tell(line)
+        await asyncio.to_thread(_tidy, inputs.store)
+        shipper = stack.enter_context(shipping.Shipper(inputs.store, epoch=held.epoch))
+        ballast = Ballast(inputs.store.work, workers(inputs.job.limits.concurrency) * _ANSWER_BYTES)
+        ballast.lay()
+        stack.callback(ballast.free)
         async with connected(inputs) as opened:
-            yield opened
+            yield replace(opened, hold=Hold(lease=held, shipper=shipper, ballast=ballast))
 
 
 @asynccontextmanager
@@ -203,12 +159,11 @@ async def connected(inputs: Inputs) -> AsyncIterator[Session]:
     """The gateway's connections without the output's lease: for looking, not for writing."""
     with ExitStack() as stack:
         gateway, key, media_base_url = _reach(inputs, stack)
-        prices = pricing.load(config("prices.toml"))
-        async with Client(gateway, key, connections=inputs.job.limits.concurrency) as client:
-            limiter = Limiter(inputs.job.limits)
+        limits = inputs.job.limits
+        async with Client(gateway, key, connections=workers(limits.concurrency)) as client:
             if inputs.model is None and inputs.job.gateway.dialect == "auto":
                 inputs = replace(inputs, dialect=await _served_dialect(inputs, client))
-            yield Session(inputs=inputs, client=client, limiter=limiter, prices=prices, media_base_url=media_base_url)
+            yield Session(inputs=inputs, client=client, lanes=Lanes(limits), media_base_url=media_base_url)
 
 
 async def _served_dialect(inputs: Inputs, client: Client) -> str:
@@ -217,44 +172,21 @@ async def _served_dialect(inputs: Inputs, client: Client) -> str:
     if isinstance(listed, doctor.Check) or inputs.job.model not in listed:
         return inputs.dialect
     served = listed[inputs.job.model].get("supported_endpoint_types") or ()
-    with _named(inputs.job_path):
+    with named(inputs.job_path):
         return models.choose_dialect(None, "auto", inputs.manifest.kinds, served)
 
 
-@contextmanager
-def _named(job_path: str) -> Iterator[None]:
-    """An error of the job's that does not know the job's name gets it."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{job_path}: {error}") from None
+def _tidy(output: Store) -> None:
+    """Finish what a compaction or a takedown that was killed had left to do."""
+    replacement.settle(output)
+    takedown.resume(output)
 
 
-def _kinds(model: Model | None, rows: Manifest) -> Collection[MediaKind]:
-    """The kinds of media that the run may send: a row with another kind is skipped, and does not stop the rest."""
-    taken = rows.kinds & frozenset(model.media) if model else rows.kinds
-    return taken or rows.kinds
-
-
-def _check_together(read: Job, job_path: str) -> None:
-    """What no section of the job can see alone."""
-    if read.media.base_url == job.SANDBOX_URL != read.gateway.base_url:
-        raise ConfigError(
-            f'{job_path}: `media.base_url` is the sandbox, which runs for `gateway.base_url` = "sandbox" only;'
-            " say where your media are, or leave it out where the manifest has whole URLs"
-        )
-
-
-def _key(gateway: GatewaySection, job_path: str) -> str:
-    key = os.environ.get(gateway.api_key_env, "").strip()
-    if not key:
-        raise ConfigError(
-            f"{job_path}: no key for {gateway.base_url}: the environment variable {gateway.api_key_env} is not set;"
-            f" set it with: export {gateway.api_key_env}=... (never write the key into a file that is committed)"
-        )
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigError(f"{job_path}: the key in {gateway.api_key_env} has characters that no key has; copy it again")
-    return key
+def _budget(inputs: Inputs) -> Budget:
+    """The budget of one run, beside what earlier runs of the job spent."""
+    now = datetime.now(UTC)
+    before = run.spent_before(inputs.store, now.date())
+    return Budget(inputs.job.budget, inputs.job.limits.requests_per_day, spent=before, now=lambda: datetime.now(UTC))
 
 
 def _reach(inputs: Inputs, stack: ExitStack) -> tuple[GatewaySection, str, str | None]:

@@ -31,6 +31,19 @@ def store(tmp_path) -> Store:
 
 
 @pytest.fixture
+def bucket_store(tmp_path, monkeypatch):
+    """An empty output in a bucket that lives in memory."""
+    monkeypatch.setenv("MEDIASCRIBE_WORK", str(tmp_path / "work"))
+    return open_store("memory://bucket/out")
+
+
+@pytest.fixture(params=["local", "memory"])
+def any_store(request, tmp_path):
+    """An empty output of each kind."""
+    return open_store(str(tmp_path / "out")) if request.param == "local" else request.getfixturevalue("bucket_store")
+
+
+@pytest.fixture
 def publish(store):
     """`publish(records, run_id=..., number=..., carry=..., model=...)`: write them as one part, and give its name."""
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import duckdb
+import obstore
 import pandas as pd
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from obstore.exceptions import PermissionDeniedError
 
 from mediascribe.columns import SCHEMA
-from mediascribe.dataset import current, history, latest, runs, unknown_column, verify, write_run
+from mediascribe.dataset import current, history, latest, parts, runs, scanned, unknown_column, write_run
 from mediascribe.errors import ConfigError, CorruptError
 from mediascribe.part import write_part
 from mediascribe.store import open_store
+from mediascribe.verification import verify
 
 DAY_1, DAY_2 = "20261123T014500Z-3fa9c1", "20261124T014500Z-000000"
 
@@ -39,11 +43,11 @@ class TestReading:
             ("c", DAY_2, "ok"),
         ]
 
-    def test_a_later_failure_is_current(self, store, build, publish):
-        """The latest row counts, whatever its status."""
+    def test_a_later_failure_hides_no_answer(self, store, build, publish):
+        """An answer stays current when asking again failed; `test_current.py` has every case."""
         publish([build.record()], run_id=DAY_1)
         publish([build.record(outcome=build.failure())], run_id=DAY_2)
-        assert current(store.root)["status"].to_pylist() == ["failed"]
+        assert current(store.root)["status"].to_pylist() == ["ok"]
 
     def test_the_later_run_is_later_whenever_it_was_written(self, store, build, publish):
         """The run's own time decides, not the order in which parts appeared."""
@@ -134,60 +138,6 @@ class TestReaders:
         assert str(frame["completed_at"].dtype) == "datetime64[us, UTC]"
 
 
-class TestVerify:
-    """`verify`."""
-
-    def test_a_whole_dataset_is_ok(self, store, build, publish):
-        """Rows are counted by status, with a 0 for each status that there is not."""
-        publish([build.record("a"), build.record("b", outcome=build.failure())], run_id=DAY_1)
-        publish([build.record("a")], run_id=DAY_2)
-        found = verify(store.root)
-        assert found.ok
-        assert (found.parts, found.rows, found.duplicates, found.unreadable) == (2, 3, 0, ())
-        assert found.statuses == {"ok": 2, "truncated": 0, "refused": 0, "failed": 1, "skipped": 0}
-
-    def test_an_item_twice_in_one_run_is_a_problem(self, store, build, publish):
-        """Also when the two rows are in different shards; in two runs it is none."""
-        publish([build.record("a"), build.record("b")], run_id=DAY_1, number=0)
-        publish([build.record("a"), build.record("a")], run_id=DAY_1, number=1)
-        publish([build.record("a")], run_id=DAY_2)
-        found = verify(store.root)
-        assert not found.ok
-        assert found.duplicates == 2
-        assert found.problems == (f"2 rows repeat an item of their run, such as `a` in run {DAY_1}",)
-
-    def test_damaged_parts_are_named_and_the_others_counted(self, store, build, publish):
-        """A torn file and a flipped bit are both found; the whole part beside them counts."""
-        torn, flipped = publish([build.record("a")], number=0), publish([build.record("b")], number=1)
-        publish([build.record("c")], number=2)
-        content = store.read(torn)
-        store.path(torn).write_bytes(content[: len(content) // 2])
-        first_page = pq.read_metadata(store.path(flipped)).row_group(0).column(0)
-        content = bytearray(store.read(flipped))
-        content[first_page.dictionary_page_offset + first_page.total_compressed_size - 1] ^= 1
-        store.path(flipped).write_bytes(content)
-        found = verify(store.root)
-        assert [name for name, _ in found.unreadable] == [torn, flipped]
-        assert (found.parts, found.rows) == (3, 1)
-        assert [problem.partition(" cannot be read: ")[0] for problem in found.problems] == [torn, flipped]
-
-    def test_a_foreign_parquet_file_is_a_problem(self, store, build, publish):
-        """A file without the schema's columns is said to be none of ours, with what is missing."""
-        publish([build.record()])
-        table = history(store.root).drop_columns(["status"])
-        pq.write_table(table, store.path("results/v1/other.parquet"))
-        found = verify(store.root)
-        assert found.rows == 1
-        assert found.problems == ("results/v1/other.parquet: not of schema v1: status missing or of another type",)
-
-    def test_a_stray_file_is_a_problem(self, store, build, publish):
-        """What is no part lies where some readers take it for one."""
-        publish([build.record()])
-        store.put_bytes("results/v1/part-2.parquet.tmp", b"")
-        (problem,) = verify(store.root).problems
-        assert problem.startswith("results/v1/part-2.parquet.tmp: not a part")
-
-
 class TestRuns:
     """`runs` and `write_run`."""
 
@@ -218,3 +168,114 @@ def test_the_newest_rows_come_first_and_once(publish, build, tmp_path):
     assert found == [("a", "failed"), ("b", "ok")]
     assert [row["item_id"] for row in latest(tmp_path / "out", 5, status="ok")] == ["b"]
     assert [row["item_id"] for row in latest(tmp_path / "out", 1)] == ["a"]
+
+
+class TestBuckets:
+    """The same calls for a dataset in a bucket."""
+
+    @pytest.fixture
+    def filled(self, bucket_store, build):
+        """Two runs: `a` and `b`, then `b` again with a carried column."""
+        later = build.record("b", 2, item=build.item("b", carried={"n": 7}))
+        for run_id, carry, records in (
+            (DAY_1, {}, [build.record("a", 1), build.record("b", 2, outcome=build.failure())]),
+            (DAY_2, {"n": "int64"}, [later]),
+        ):
+            facts = build.facts(run_id=run_id, carry=carry)
+            write_part(bucket_store, facts, build.shard(run_id, rows=len(records)), records)
+        write_run(bucket_store, DAY_1, {"run_id": DAY_1})
+        return bucket_store
+
+    def test_it_reads_as_from_a_folder(self, filled):
+        """History, current, latest, runs and verification."""
+        assert history(filled, ["item_id", "n"])["n"].to_pylist() == [None, None, 7]
+        assert current(filled, ["item_id", "status"]).to_pydict() == {"item_id": ["a", "b"], "status": ["ok", "ok"]}
+        assert [row["item_id"] for row in latest(filled, 1)] == ["b"]
+        assert runs(filled) == [{"run_id": DAY_1}]
+        assert verify(filled).duplicates == 0
+
+    def test_a_bucket_without_results_is_refused(self, bucket_store):
+        """The message names the bucket."""
+        with pytest.raises(ConfigError, match="no results in memory://bucket/out: "):
+            history(bucket_store)
+
+    def test_a_bucket_that_cannot_be_reached_is_the_callers_affair(self, bucket_store, monkeypatch):
+        """Nothing is wrong with the parts: the message says what to do about the store."""
+
+        def refused(*_, **__):
+            raise PermissionDeniedError("status code: 403 F")
+
+        monkeypatch.setattr(obstore, "list", refused)
+        with pytest.raises(ConfigError, match=r"output `memory://bucket/out` cannot be read: .*permission denied"):
+            history(bucket_store)
+
+    def test_a_damaged_part_is_named(self, filled):
+        """A flipped bit is found, and a torn object."""
+        name = next(filled.list("results/"))
+        filled.put_bytes(name, filled.read(name)[:-9])
+        assert [part for part, _ in verify(filled).unreadable] == [name]
+
+
+class TestScanned:
+    """`scanned`."""
+
+    def test_duckdb_reads_any_store(self, any_store, build):
+        """Many small parts, in the order of history; a column whose type changed is a string."""
+        for number, (carried, kind) in enumerate([(7, "int64"), ("x", "string")] * 4):
+            run_id = f"2026112{number}T000000Z-aaaaaa"
+            record = build.record("a", item=build.item("a", carried={"n": carried}))
+            write_part(any_store, build.facts(run_id=run_id, carry={"n": kind}), build.shard(run_id), [record])
+        with scanned(any_store, parts(any_store), ["n", "run_id"]) as rows, duckdb.connect() as db:
+            db.register("results", rows)
+            found = db.execute("select n, run_id from results where n <> 'y'").fetchall()
+        assert [n for n, _ in found] == ["7", "x"] * 4
+        assert [run_id[7] for _, run_id in found] == list("01234567")
+
+    def test_a_store_without_parts_gives_no_rows(self, store):
+        """The schema's columns are there."""
+        with scanned(store, parts(store), ["status"]) as rows:
+            assert rows.read_all().to_pydict() == {"status": []}
+
+    def test_many_parts_are_read_in_order(self, store, build, publish):
+        """Some are read ahead, and each stands where its run does."""
+        days = [f"2026112{number}T000000Z-aaaaaa" for number in range(8)]
+        for day in reversed(days):
+            publish([build.record()], run_id=day)
+        assert history(store, ["run_id"])["run_id"].to_pylist() == days
+        with scanned(store, parts(store), ["run_id"]) as rows:
+            assert rows.read_all()["run_id"].to_pylist() == days
+
+    def test_a_torn_part_is_named(self, store, build, publish):
+        """Also where nobody hears of the error that reading it raised."""
+        name = publish([build.record()])
+        with pytest.raises(CorruptError, match=f"{name} cannot be read"):
+            self.tear_and_ignore(store, name)
+
+    def tear_and_ignore(self, store, name):
+        with scanned(store, parts(store), ["status"]) as rows:
+            store.path(name).write_bytes(b"PAR1 torn")
+            with contextlib.suppress(CorruptError):
+                rows.read_all()
+
+    def test_a_damaged_part_is_named_not_duckdbs_error(self, store, build, publish):
+        """What DuckDB makes of it is of no use to anybody."""
+        name = publish([build.record()])
+        with duckdb.connect() as db, pytest.raises(CorruptError, match=f"{name} cannot be read"):
+            self.tear_and_read(db, store, name)
+
+    def tear_and_read(self, db, store, name):
+        with scanned(store, parts(store), ["status"]) as rows:
+            db.register("results", rows)
+            flipped = bytearray(store.read(name))
+            flipped[4:2000] = bytes(1996)
+            store.path(name).write_bytes(flipped)
+            db.execute("select * from results").fetchall()
+
+    def test_other_errors_of_the_block_are_its_own(self, store):
+        """A mistake in a query stays what it is."""
+        with (
+            duckdb.connect() as db,
+            pytest.raises(duckdb.Error, match="nothing"),
+            scanned(store, parts(store), ["status"]),
+        ):
+            db.execute("select nothing from nowhere")

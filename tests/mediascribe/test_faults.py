@@ -24,6 +24,8 @@ from mediascribe.sandbox import Behaviour, Fault, Sandbox
 from mediascribe.sandbox.faults import FAULTS
 from mediascribe.wire import DIALECTS
 
+pytestmark = pytest.mark.wide
+
 MODELS = {
     "chat": "gemini-2.0-flash",
     "responses": "gpt-5-mini",

@@ -1,5 +1,7 @@
 """The journal keeps what it was given, up to the first bad line, whatever happens to it."""
 
+import contextlib
+import errno
 import os
 import resource
 import zlib
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediascribe import journal
+from mediascribe.ballast import Ballast
 from mediascribe.journal import Answered, GaveUp, Journal, Sent, Unanswered
 from mediascribe.wire import Answer
 
@@ -108,22 +111,125 @@ def test_a_checksum_over_something_else_is_no_entry(tmp_path):
     assert len(journal.replay(tmp_path).torn) == 1
 
 
-def test_a_full_disk_leaves_no_half_entry(tmp_path):
-    """A write that fails half way is cut back, the entries before it stay, and later ones may follow."""
-    log = Journal(tmp_path)
-    log.append(ENTRIES[0])
-    size = log.path.stat().st_size
+@contextlib.contextmanager
+def file_size_limit(limit_bytes):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:
-        with pytest.raises(OSError, match="too large"):
-            log.append(ENTRIES[1])
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert log.path.stat().st_size == size
+
+
+def test_an_entry_beyond_the_file_size_limit_leaves_no_half_entry(tmp_path):
+    """A write that fails half way, in a new segment too, is cut back; what stood stays, and later ones may follow."""
+    log = Journal(tmp_path)
+    log.append(ENTRIES[0])
+    first, size = log.path, log.path.stat().st_size
+    with file_size_limit(size + 20), pytest.raises(OSError, match="too large"):
+        log.append(ENTRIES[1])
+    assert first.stat().st_size == size
     log.append(ENTRIES[2])
     log.close()
     assert read(tmp_path) == [ENTRIES[0], ENTRIES[2]]
+    assert journal.replay(tmp_path).torn == ()
+
+
+def test_a_segment_at_the_file_size_limit_is_followed_by_another(tmp_path):
+    """A limit on one file stops nothing: each entry that fits a file of its own gets one."""
+    longest = max(map(len, written(tmp_path / "unlimited").read_bytes().splitlines(keepends=True)))
+    with file_size_limit(longest + 20), Journal(tmp_path) as log:
+        for entry in ENTRIES:
+            log.append(entry)
+        assert not log.is_synced
+        log.sync()
+        assert log.is_synced
+    assert len(journal.segments(tmp_path)) > 1
+    assert read(tmp_path) == ENTRIES
+    assert journal.replay(tmp_path).torn == ()
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """`full_disk(code, has_room)`: a disk that takes half of each write and no more, until `has_room()`."""
+    real = os.write
+
+    def install(code, has_room):
+        def write(descriptor, line):
+            if has_room():
+                return real(descriptor, line)
+            if len(line) > 60:
+                return real(descriptor, line[:30])
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "write", write)
+
+    return install
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_takes_the_answer_all_the_same(tmp_path, full_disk, code):
+    """The ballast is freed, the owner hears of it before the second try, and the entry is there, whole."""
+    ballast = Ballast(tmp_path, 4096)
+    ballast.lay()
+    heard = []
+    with Journal(tmp_path / "j", ballast=ballast, on_full=heard.append) as log:
+        log.append(ENTRIES[0])
+        full_disk(code, lambda: not ballast.path.exists())
+        log.append(ENTRIES[1])
+        log.append(ENTRIES[2])
+    assert read(tmp_path / "j") == ENTRIES[:3]
+    assert [error.errno for error in heard] == [code]
+
+
+def test_a_disk_that_stays_full_is_an_error_and_no_half_entry(tmp_path):
+    """Without a ballast, or when it was not enough, the entry fails and those before it stand."""
+    for ballast in (None, Ballast(tmp_path, 4096)):
+        folder = tmp_path / str(ballast is None)
+        with Journal(folder, ballast=ballast) as log, pytest.MonkeyPatch.context() as patch:
+            log.append(ENTRIES[0])
+            patch.setattr(os, "write", _refuse)
+            with pytest.raises(OSError, match="No space left"):
+                log.append(ENTRIES[1])
+        assert read(folder) == ENTRIES[:1]
+        assert journal.replay(folder).torn == ()
+
+
+def _refuse(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_another_error_of_the_disk_is_no_matter_of_room(tmp_path, monkeypatch):
+    """A broken disk frees no ballast."""
+    ballast = Ballast(tmp_path, 4096)
+    ballast.lay()
+
+    def broken(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with Journal(tmp_path / "j", ballast=ballast) as log:
+        monkeypatch.setattr(os, "write", broken)
+        with pytest.raises(OSError, match="Input/output error"):
+            log.append(ENTRIES[0])
+    assert ballast.path.exists()
+
+
+def test_rows_can_be_taken_out(tmp_path):
+    """No entry of the rows is left in any segment, what was torn is gone, and the others stand as they were."""
+    written(tmp_path, ENTRIES[:3])
+    with written(tmp_path, ENTRIES[3:]).open("ab") as file:
+        file.write(b"torn, and of row 2 perhaps")
+    assert journal.drop_rows(tmp_path, {2}) == 3
+    assert read(tmp_path) == ENTRIES[:2]
+    assert journal.replay(tmp_path).torn == ()
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert journal.drop_rows(tmp_path / "none", {2}) == 0
+
+
+def test_a_shard_has_a_folder_of_its_own(tmp_path, build):
+    """The run's folder, and in it the shard's number."""
+    shard = build.shard("20261123T014500Z-3fa9c1", 7)
+    assert journal.place(tmp_path, shard) == tmp_path / "journal/20261123T014500Z-3fa9c1/00007"
 
 
 def test_one_entry_is_one_write(tmp_path, monkeypatch):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from obstore.exceptions import PermissionDeniedError
 
 from mediascribe import part
 from mediascribe.columns import SCHEMA, schema
-from mediascribe.errors import ConfigError, CorruptError
-from mediascribe.part import has_part, part_name, parts, parts_schema, read_part, write_part
+from mediascribe.dataset import parts
+from mediascribe.errors import ConfigError, CorruptError, StoreError
+from mediascribe.part import has_part, open_part, part_name, parts_schema, read_part, write_part
+from mediascribe.store import objects
 
 NAME = "results/v1/date=2026-11-23/20260101T000000Z-aaaaaa-00000.parquet"
 
@@ -180,3 +184,47 @@ class TestReading:
         publish([build.record()], number=1, carry={"n": "float64", "new": "bool"})
         expected = schema({"n": "string", "tag": "string", "new": "bool"})
         assert parts_schema(store, parts(store)) == expected
+
+
+class TestBuckets:
+    """Parts in a bucket."""
+
+    @pytest.fixture
+    def part_there(self, bucket_store, build):
+        """A part of two rows."""
+        records = [build.record("a", 1), build.record("b", 2)]
+        return write_part(bucket_store, build.facts(), build.shard(rows=2), records)
+
+    @pytest.mark.parametrize("whole_bytes", [0, 2**20])
+    def test_a_part_comes_back(self, bucket_store, build, part_there, monkeypatch, whole_bytes):
+        """Read whole, or by ranges."""
+        monkeypatch.setattr(objects, "_READ_WHOLE_BYTES", whole_bytes)
+        assert read_part(bucket_store, part_there, SCHEMA)["item_id"].to_pylist() == ["a", "b"]
+        assert parts(bucket_store) == [part_there]
+        assert has_part(bucket_store, build.shard())
+
+    def test_the_first_publisher_wins(self, bucket_store, build, part_there):
+        """The second one's file is dropped, here and there."""
+        write_part(bucket_store, build.facts(), build.shard(), [build.record("later")])
+        assert read_part(bucket_store, part_there, SCHEMA)["item_id"].to_pylist() == ["a", "b"]
+        assert list(bucket_store.list("_work/staging/")) == []
+
+    def test_a_store_that_fails_is_no_damaged_part(self, bucket_store, part_there, monkeypatch):
+        """Whoever reads can tell a network from a bad file, also in the middle of reading."""
+        monkeypatch.setattr(objects, "_READ_WHOLE_BYTES", 0)
+        with open_part(bucket_store, part_there) as opened:
+            refuse(monkeypatch, "get_range")
+            with pytest.raises(StoreError, match="permission denied"):
+                opened.read()
+        refuse(monkeypatch, "head")
+        with pytest.raises(StoreError, match="permission denied"):
+            read_part(bucket_store, part_there, SCHEMA)
+
+
+def refuse(monkeypatch, call):
+    """Let the store refuse a *call*."""
+
+    def refused(*_, **__):
+        raise PermissionDeniedError("status code: 403 F")
+
+    monkeypatch.setattr(obstore, call, refused)

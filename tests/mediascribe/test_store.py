@@ -1,29 +1,14 @@
-"""The store: whole files, durable names, one holder."""
+"""The store: whole files and durable names, in a folder and in a bucket."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-from datetime import UTC, datetime
 
 import pytest
 
-from mediascribe.errors import ConfigError, OutputInUse
-from mediascribe.store import lease, local_path, open_store
-
-HOLD_UNTIL_KILLED = """
-import sys
-from mediascribe.store import lease, open_store
-with lease(open_store(sys.argv[1]), holder="run A"):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+from mediascribe.errors import ConfigError
+from mediascribe.store import open_store, store_at
 
 
 def staged_file(store, content=b"new"):
@@ -76,49 +61,55 @@ class TestOpening:
         with pytest.raises(ConfigError, match="cannot be written: Operation not permitted: "):
             open_store(str(tmp_path))
 
-    @pytest.mark.parametrize("output", ["s3://bucket/out", "gs://bucket", "file:///out"])
-    def test_other_stores_are_refused(self, output):
-        """An address with a scheme is not taken for a folder's name."""
-        with pytest.raises(ConfigError, match="only local folders yet"):
-            open_store(output)
+    def test_a_file_address_is_a_folder(self, tmp_path):
+        """`file://` names a folder of this machine."""
+        assert open_store(f"file://{tmp_path}/out") == open_store(str(tmp_path / "out"))
 
-    def test_a_tilde_is_the_home_folder(self, monkeypatch, tmp_path):
-        """`~/out` lies in the home folder, not in a folder called `~`."""
-        monkeypatch.setenv("HOME", str(tmp_path))
-        assert local_path("~/out") == tmp_path / "out"
+    def test_a_bucket_whose_work_folder_cannot_be_written_is_refused(self, tmp_path, monkeypatch):
+        """The message names the folder, the output, and the variable that names another one."""
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("MEDIASCRIBE_WORK", str(tmp_path / "file"))
+        with pytest.raises(
+            ConfigError, match=r"work folder .*file/memory-.* of output `memory://b`.*MEDIASCRIBE_WORK="
+        ):
+            open_store("memory://b")
+
+    def test_a_store_is_taken_as_it_is(self, any_store):
+        """Who has a store need not name it again."""
+        assert store_at(any_store) is any_store
 
 
 class TestPublishing:
     """`put_if_absent` and its kin."""
 
-    def test_a_published_file_is_whole_and_its_staging_gone(self, store):
+    def test_a_published_file_is_whole_and_its_staging_gone(self, any_store):
         """The first publisher of a name wins."""
-        staged = staged_file(store)
-        assert store.put_if_absent("results/v1/x.parquet", staged)
-        assert store.read("results/v1/x.parquet") == b"new"
-        assert store.exists("results/v1/x.parquet")
+        staged = staged_file(any_store)
+        assert any_store.put_if_absent("results/v1/x.parquet", staged)
+        assert any_store.read("results/v1/x.parquet") == b"new"
+        assert any_store.exists("results/v1/x.parquet")
         assert not staged.exists()
 
-    def test_an_existing_name_is_never_replaced(self, store):
+    def test_an_existing_name_is_never_replaced(self, any_store):
         """The second publisher of a name is told so, and its file is dropped."""
-        store.put_bytes_if_absent("x", b"old")
-        staged = staged_file(store)
-        assert not store.put_if_absent("x", staged)
-        assert store.read("x") == b"old"
+        any_store.put_bytes_if_absent("x", b"old")
+        staged = staged_file(any_store)
+        assert not any_store.put_if_absent("x", staged)
+        assert any_store.read("x") == b"old"
         assert not staged.exists()
 
-    def test_bytes_are_published_once(self, store):
+    def test_bytes_are_published_once(self, any_store):
         """`put_bytes_if_absent` keeps what came first."""
-        assert store.put_bytes_if_absent("plans/p.json", b"1")
-        assert not store.put_bytes_if_absent("plans/p.json", b"2")
-        assert store.read("plans/p.json") == b"1"
+        assert any_store.put_bytes_if_absent("plans/p.json", b"1")
+        assert not any_store.put_bytes_if_absent("plans/p.json", b"2")
+        assert any_store.read("plans/p.json") == b"1"
 
-    def test_a_run_file_is_replaced_whole(self, store):
+    def test_a_run_file_is_replaced_whole(self, any_store):
         """`put_bytes` puts the new bytes in place of the old ones, and leaves nothing beside them."""
-        store.put_bytes("runs/r.json", b"one, and longer")
-        store.put_bytes("runs/r.json", b"two")
-        assert store.read("runs/r.json") == b"two"
-        assert list(store.list("")) == ["runs/r.json"]
+        any_store.put_bytes("runs/r.json", b"one, and longer")
+        any_store.put_bytes("runs/r.json", b"two")
+        assert any_store.read("runs/r.json") == b"two"
+        assert list(any_store.list("")) == ["runs/r.json"]
 
     def test_bytes_reach_the_disk_before_their_name(self, store, monkeypatch):
         """The file is synced before it is linked, its folder afterwards."""
@@ -132,83 +123,31 @@ class TestPublishing:
         store.put_if_absent("results/x", staged)
         assert steps == ["file", "link", "folder"]
 
-    def test_a_missing_name_cannot_be_read(self, store):
+    def test_a_missing_name_cannot_be_read(self, any_store):
         """Reading what is not there says so."""
-        assert not store.exists("nothing")
+        assert not any_store.exists("nothing")
         with pytest.raises(FileNotFoundError):
-            store.read("nothing")
+            any_store.read("nothing")
 
-    def test_removing_is_idempotent(self, store):
+    def test_removing_is_idempotent(self, any_store):
         """What is removed twice is gone."""
-        store.put_bytes("journal/1", b"")
-        store.remove("journal/1")
-        store.remove("journal/1")
-        assert not store.exists("journal/1")
+        any_store.put_bytes("journal/1", b"")
+        any_store.remove("journal/1")
+        any_store.remove("journal/1")
+        assert not any_store.exists("journal/1")
 
 
 class TestListing:
     """`list`."""
 
-    def test_names_are_sorted_and_relative(self, store):
+    def test_names_are_sorted_and_relative(self, any_store):
         """A prefix may end within a folder or within a name."""
         for name in ("runs/b.json", "runs/a.json", "runs/sub/c.json", "other/a.json"):
-            store.put_bytes(name, b"")
-        assert list(store.list("runs/")) == ["runs/a.json", "runs/b.json", "runs/sub/c.json"]
-        assert list(store.list("runs/b")) == ["runs/b.json"]
-        assert list(store.list("")) == ["other/a.json", "runs/a.json", "runs/b.json", "runs/sub/c.json"]
+            any_store.put_bytes(name, b"")
+        assert list(any_store.list("runs/")) == ["runs/a.json", "runs/b.json", "runs/sub/c.json"]
+        assert list(any_store.list("runs/b")) == ["runs/b.json"]
+        assert list(any_store.list("")) == ["other/a.json", "runs/a.json", "runs/b.json", "runs/sub/c.json"]
 
-    def test_a_missing_folder_holds_no_names(self, store):
+    def test_a_missing_folder_holds_no_names(self, any_store):
         """An output without results lists none."""
-        assert list(store.list("results/v1/")) == []
-
-
-class TestLease:
-    """`lease`."""
-
-    def test_a_second_holder_is_told_who_holds_it(self, store):
-        """The message names holder, host, process, time and the way out; nothing was sent."""
-        with lease(store, holder="run A"), pytest.raises(OutputInUse) as refused, lease(store, holder="run B"):
-            pass  # pragma: no cover - never reached
-        message = str(refused.value)
-        assert f"run A (process {os.getpid()} on {socket.gethostname()}) since {datetime.now(UTC):%Y-}" in message
-        assert message.endswith(f"UTC; nothing was sent: wait, or stop process {os.getpid()} on {socket.gethostname()}")
-        assert str(store.root) in message
-
-    def test_the_lease_is_free_after_its_block(self, store):
-        """The next holder's name replaces the last one's, however long that was."""
-        with lease(store, holder="a run with quite a long name"):
-            pass
-        with lease(store, holder="B"):
-            assert json.loads((store.work / "lease").read_bytes())["holder"] == "B"
-
-    def test_the_lease_is_free_after_an_error(self, store):
-        """A run that fails does not keep the next one out."""
-        with pytest.raises(ZeroDivisionError), lease(store, holder="A"):
-            raise ZeroDivisionError
-        with lease(store, holder="B"):
-            pass
-
-    def test_a_holder_that_has_not_written_its_name_yet_still_holds(self, store):
-        """Between the lock and the name the message does without the name."""
-        with (store.work / "lease").open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            with pytest.raises(OutputInUse, match="held by another run"), lease(store, holder="B"):
-                pass  # pragma: no cover - never reached
-
-    def test_a_killed_holder_leaves_no_lease(self, store):
-        """While it lives another process is kept out; after kill -9 the kernel lets it in."""
-        command = [sys.executable, "-c", HOLD_UNTIL_KILLED, str(store.root)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-            assert holder.stdout.readline() == b"held\n"
-            with pytest.raises(OutputInUse, match=f"run A .process {holder.pid} on"), lease(store, holder="run B"):
-                pass  # pragma: no cover - never reached
-            holder.send_signal(signal.SIGKILL)
-            holder.wait()
-            with lease(store, holder="run B"):
-                pass
-
-    def test_what_a_killed_holder_left_half_written_is_removed(self, store):
-        """The next holder clears the staging folder."""
-        staged_file(store, b"half")
-        with lease(store, holder="B"):
-            assert list(store.list("_work/staging/")) == []
+        assert list(any_store.list("results/v1/")) == []

@@ -67,6 +67,7 @@ def test_strict_leaves_its_argument():
     assert before == SCENE
 
 
+@pytest.mark.wide
 def test_strict_form_is_what_the_vendor_makes_of_it():
     """The vendor's own SDK finds nothing to change in the strict form."""
     ensure = pytest.importorskip("openai.lib._pydantic")._ensure_strict_json_schema  # noqa: SLF001 - its only home

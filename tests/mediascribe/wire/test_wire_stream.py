@@ -636,6 +636,7 @@ def test_any_bytes_anywhere(dialect, noise, at, status):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.wide
 def test_deep_nesting(dialect):
     """JSON that is nested to the limit, or beyond it, gives an answer or stays in doubt."""
     for depth in (100, *range(850, 1000, 3), 5000):
@@ -651,6 +652,7 @@ def test_deep_nesting(dialect):
             assert isinstance(outcome(body, dialect), Answer | InDoubtError)
 
 
+@pytest.mark.wide
 def test_long_streams_are_whole():
     """A stream of many chunks loses none."""
     body = sse(delta("ab")) * 5_000 + FINISH
