@@ -1,14 +1,13 @@
-"""The manifest of a job: CSV, JSONL or Parquet rows, streamed as Items.
+"""The manifest of a job: CSV, JSONL or Parquet rows, in one file or several, streamed as Items.
 
-`rows` reads the file formats, `cells` says what one value means, `layout` makes a row an Item. This module checks the
-columns. A row that cannot be asked is an Item with its `problem`, in its place: nothing is dropped, and no row stops
-the others.
+`sources` finds the files, `rows` reads their formats, `cells` says what one value means, `layout` makes a row an Item,
+`vector` does so for many plain rows at once. This module checks the columns. A row that cannot be asked is an Item with
+its `problem`, in its place: nothing is dropped, and no row stops the others.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +16,14 @@ from mediascribe.errors import ConfigError
 from mediascribe.job_sections import ManifestSection
 from mediascribe.manifest import rows
 from mediascribe.manifest.layout import Layout
+from mediascribe.manifest.listing import Items
+from mediascribe.manifest.sources import Format, Source, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from mediascribe.domain import Item, MediaKind
+    from mediascribe.domain import Failure, Item, MediaKind
 
 _LISTED_COLUMNS: Final = 30
 
@@ -31,18 +32,18 @@ _LISTED_COLUMNS: Final = 30
 class Manifest:
     """A manifest that has the columns that its job needs."""
 
-    source: rows.Source
+    source: Source
     columns: tuple[str, ...]
     layout: Layout
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """The file, folder or pattern that the job names."""
         return self.source.path
 
     @property
-    def format(self) -> rows.Format:
-        """How the file is read."""
+    def format(self) -> Format:
+        """How its files are read."""
         return self.source.format
 
     @property
@@ -50,33 +51,45 @@ class Manifest:
         """The kinds of media that its columns may hold."""
         return frozenset(MEDIA_KINDS if self.layout.pair else (kind for _, kind in self.layout.media))
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of its files, as they lie there."""
+        return self.source.size_bytes()
+
     def read(self) -> Iterator[Item]:
-        """One Item for every data row, in file order; memory is bounded by a batch of rows, not by the file.
+        """One Item for every data row, in file order; memory is bounded by a chunk of rows, not by the file.
 
         A row that cannot be asked has a `problem` of class `row`, with the code `no_media`, `bad_url`,
-        `bad_media_kind`, `bad_row`, `bad_value` or `bad_id`. A blank line is no row. Ids are not compared: that is
-        the plan's duty.
+        `bad_media_kind`, `bad_row`, `bad_value` or `bad_id`. A blank line is no row. Row numbers run through all files;
+        a message names the file where there are several, and the row in it. Ids are not compared: that is the plan's
+        duty.
 
         Raises:
-            ConfigError: the file breaks off (a cut gzip, a damaged Parquet page), or was changed since it was opened.
+            ConfigError: a file breaks off (a cut gzip, a damaged Parquet page), or was changed since it was opened.
         """
-        for number, row in enumerate(rows.cells(self.source, self.layout.wanted), 1):
-            yield self.layout.item(number, row)
+        return iter(Items(source=self.source, layout=self.layout, columns=self.columns))
+
+    def checked(self, check: Callable[[Item], Failure | None]) -> Items:
+        """The same items, each with the problem that *check* finds where it has none of its own; also as batches.
+
+        Of two rows with the same kinds of media, all of them by URL, *check* must find the same; its messages may name
+        the row.
+        """
+        return Items(source=self.source, layout=self.layout, columns=self.columns, check=check)
 
     def fingerprint(self) -> str:
-        """The state of the file, cheaply: a hash of its size and its time of change, whatever its name.
+        """The state of the files, cheaply: a hash of their sizes and times of change, whatever a single file's name.
 
         A file that is written again has another fingerprint, even with the same content; a copy that keeps the time
-        has the same.
+        has the same. Where there are several files, their names count.
 
         Raises:
-            ConfigError: the file is gone.
+            ConfigError: a file is gone.
         """
-        size, mtime_ns = rows.size_and_mtime_ns(self.source)
-        return hashlib.sha256(f"{size}:{mtime_ns}".encode()).hexdigest()
+        return self.source.fingerprint()
 
     def row_count_hint(self) -> int | None:
-        """The number of rows where the file itself tells it (Parquet), else None: for progress."""
+        """The number of rows where the files themselves tell it (Parquet), else None: for progress."""
         return rows.row_count(self.source)
 
 
@@ -91,7 +104,7 @@ def open_manifest(section: ManifestSection, *, variables: frozenset[str], relati
         ConfigError: no such file, not of its format, or without a column that the job needs; one line for each, with
             the nearest name that exists.
     """
-    source = rows.locate(section.path, section.format)
+    source = locate(section.path, section.format)
     columns = rows.columns(source)
     _refuse(section.path, columns, _absent(section, columns, variables))
     _refuse(section.path, columns, _media_at_fault(section, columns))

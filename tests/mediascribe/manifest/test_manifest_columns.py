@@ -147,8 +147,10 @@ def test_missing_file_of_another_name(refused_file):
 
 
 def test_folder(refused_file):
-    """A folder is no manifest."""
-    assert refused_file("") == "there: is a folder, not a file"
+    """A folder without a manifest file is no manifest."""
+    assert refused_file("") == (
+        "there: is a folder without a manifest file; known: .csv, .tsv, .jsonl, .ndjson, .parquet"
+    )
 
 
 def test_remote_manifest():

@@ -208,15 +208,13 @@ def test_bad_row_of_parquet(tmp_path, read):
 
 @pytest.mark.parametrize("form", ["csv.gz", "jsonl.gz"])
 def test_file_that_breaks_off(form, write, opened):
-    """A gzip that was cut ends the reading with its name, after the rows that are whole."""
+    """A gzip that was cut ends the reading with its name."""
     path = write([{"image_url": f"https://h/{os.urandom(8).hex()}"} for _ in range(3_000)], form)
     manifest = opened(path)
     path.write_bytes(path.read_bytes()[:-500])
-    rows = manifest.read()
 
-    assert next(rows).row_number == 1
     with pytest.raises(ConfigError, match=r"items\..*: cannot be read as .*, gzip: "):
-        list(rows)
+        list(manifest.read())
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

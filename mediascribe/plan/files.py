@@ -1,0 +1,175 @@
+"""The files of a plan: the staged manifest, which every comparison reads, and the rows to ask, shard by shard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from mediascribe.domain import REASONS
+from mediascribe.manifest import batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from mediascribe.domain import Item, Reason, Shard
+
+    Numbers = np.ndarray[Any, np.dtype[np.int64]]
+
+_BATCH_ROWS: Final = 2_000
+_GROUP_ROWS: Final = 10_000
+_KEPT: Final = [name for name in batch.ITEMS.names if name != "redacted_urls"]
+_PLAN: Final = pa.schema(
+    [
+        *(batch.ITEMS.field(name) for name in _KEPT),
+        pa.field("reason", pa.string()),
+        pa.field("shard", pa.int32()),
+    ]
+)
+
+
+def batches(items: Iterable[Item]) -> Iterator[pa.RecordBatch]:
+    """*items* in batches."""
+    iterator = iter(items)
+    while some := list(islice(iterator, _BATCH_ROWS)):
+        yield batch.from_items(some)
+
+
+def stage(path: Path, items: Iterable[pa.RecordBatch]) -> None:
+    """Write the batches *items* to a private file at *path*; it is read soon, and only here."""
+    path.touch(mode=0o600)
+    rest = iter(items)
+    first = next(rest, None)
+    schema = batch.ITEMS if first is None else first.schema
+    with pq.ParquetWriter(
+        path, schema, compression="lz4", use_dictionary=False, write_statistics=["row_number"]
+    ) as writer:
+        if first is not None:
+            writer.write_batch(first)
+            for one in rest:
+                writer.write_batch(one)
+
+
+def write(path: Path, staged: Path, chosen: Iterator[pa.RecordBatch], shard_rows: int) -> None:
+    """Copy the rows *chosen* (row_number, reason, first_row; ascending) of the file *staged* into a private one.
+
+    No row group has rows of two shards, so that reading a shard reads nothing else.
+    """
+    path.touch(mode=0o600)
+    rows = _Chosen(chosen)
+    with pq.ParquetFile(staged) as items, pq.ParquetWriter(path, _PLAN, compression="zstd") as writer:
+        shards = _Shards(writer, shard_rows)
+        for group in range(items.num_row_groups):
+            last = _last_row(items.metadata.row_group(group))
+            numbers, reasons, firsts = rows.until(last)
+            if len(numbers):
+                table = items.read_row_group(group, columns=_KEPT)
+                places = np.searchsorted(np.asarray(table["row_number"]), numbers)
+                shards.add(_due(table.take(pa.array(places, pa.int64())), reasons, firsts))
+        shards.close()
+
+
+def read(shard: Shard) -> Iterator[tuple[Item, Reason]]:
+    """The items of *shard* in manifest order, each with its reason; streamed."""
+    rows = ds.dataset(shard.plan_path, format="parquet").to_batches(
+        filter=ds.field("shard") == shard.number, batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
+    )
+    for part in rows:
+        for row in part.to_pylist():
+            yield batch.item(row), row["reason"]
+
+
+def repeated(item_id: str, number: int, first: int) -> dict[str, str]:
+    """What becomes of row *number*, whose id the row *first* has already: item_id, problem_code, problem."""
+    return {
+        "item_id": f"{item_id}#{number}",
+        "problem_code": "duplicate_id",
+        "problem": f"row {number}: its id '{item_id}' stands in row {first} already; give every row an id of its own",
+    }
+
+
+class _Chosen:
+    """The chosen rows, given as far as a row number at a time."""
+
+    def __init__(self, chosen: Iterator[pa.RecordBatch]) -> None:
+        self._rest = chosen
+        self._here: tuple[Numbers, Numbers, Numbers] = _columns(None)
+
+    def until(self, last: int) -> tuple[Numbers, Numbers, Numbers]:
+        """Row numbers up to *last* that were not given yet, their reasons, and the rows that have their ids already."""
+        parts = []
+        while True:
+            cut = int(np.searchsorted(self._here[0], last, side="right"))
+            parts.append(tuple(column[:cut] for column in self._here))
+            whole = cut == len(self._here[0])
+            self._here = tuple(column[cut:] for column in self._here)  # type: ignore[assignment]  # of the same length
+            if not whole or (more := next(self._rest, None)) is None:
+                break
+            self._here = _columns(more)
+        numbers, reasons, firsts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return numbers, reasons, firsts
+
+
+def _columns(rows: pa.RecordBatch | None) -> tuple[Numbers, Numbers, Numbers]:
+    if rows is None:
+        none = np.zeros(0, np.int64)
+        return none, none, none
+    numbers, reasons, firsts = (np.asarray(column.cast(pa.int64()).fill_null(0)) for column in rows.columns)
+    return numbers, reasons, firsts
+
+
+@dataclass(slots=True)
+class _Shards:
+    """Writes rows as they come, in row groups of one shard."""
+
+    writer: pq.ParquetWriter
+    shard_rows: int
+    written: int = 0
+    waiting: pa.Table | None = None
+
+    def add(self, rows: pa.Table) -> None:
+        """Write *rows* as far as they fill row groups."""
+        self.waiting = rows if self.waiting is None else pa.concat_tables([self.waiting, rows])
+        while self.waiting.num_rows >= self._room():
+            self._group(self._room())
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self.waiting is not None and self.waiting.num_rows:
+            self._group(self.waiting.num_rows)
+
+    def _room(self) -> int:
+        return min(_GROUP_ROWS, self.shard_rows - self.written % self.shard_rows)
+
+    def _group(self, size: int) -> None:
+        assert self.waiting is not None  # noqa: S101 - both callers have seen to it
+        rows, self.waiting = self.waiting.slice(0, size), self.waiting.slice(size)
+        shard = pa.repeat(pa.scalar(self.written // self.shard_rows, pa.int32()), size)
+        self.writer.write_table(rows.append_column("shard", shard), row_group_size=size)
+        self.written += size
+
+
+def _last_row(group: pq.RowGroupMetaData) -> int:
+    """The highest row number in a staged row group."""
+    statistics = group.column(0).statistics
+    if statistics is None or not statistics.has_min_max:
+        return 2**63 - 1
+    return int(cast("int", statistics.max))
+
+
+def _due(rows: pa.Table, reasons: Numbers, firsts: Numbers) -> pa.Table:
+    """*rows* with their reasons; one whose id stands in a first row already gets an id and a problem of its own."""
+    if firsts.any():
+        made = rows.to_pylist()
+        for row, first in zip(made, firsts.tolist(), strict=True):
+            if first:
+                row.update(repeated(row["item_id"], row["row_number"], first))
+        rows = pa.Table.from_pylist(made, schema=rows.schema)
+    names = pa.DictionaryArray.from_arrays(pa.array(reasons, pa.int8()), pa.array(REASONS)).cast(pa.string())
+    return rows.append_column("reason", names)
