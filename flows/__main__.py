@@ -16,7 +16,7 @@ import msgspec
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from flows.commands import keeping
+from flows.commands import costs, keeping, prices
 from mediascribe import __version__
 from mediascribe.domain import Reason, Status  # noqa: TC001 - cyclopts reads the annotations
 from mediascribe.errors import DiskError, MediascribeError, StoreError
@@ -97,24 +97,6 @@ def doctor(job: JobPath, *, json: Json = False) -> int:
 
 
 @app.command
-def cost(
-    *outputs: Annotated[str, Parameter(help="Output folders of jobs, such as data/demo.")],
-    by: Annotated[str, Parameter(help="Columns to group by, with commas: day, model, media_kind, ...")] = "model",
-    json: Json = False,
-) -> int:
-    """Show what the results cost, from the Parquet alone."""
-    from mediascribe import cost as costs  # noqa: PLC0415 - pandas and DuckDB take half a second to import
-    from mediascribe.report import tables  # noqa: PLC0415
-
-    frame = costs.cost_table(outputs, by=[name.strip() for name in by.split(",") if name.strip()])
-    if json:
-        print(tables.to_json(frame))  # noqa: T201 - the command's product
-    else:
-        tables.print_cost(frame, Console())
-    return 0
-
-
-@app.command
 def show(
     output: Annotated[str, Parameter(help="The output folder of a job.")],
     *,
@@ -152,8 +134,12 @@ def sandbox(
     return 0
 
 
-for command in (keeping.verify, keeping.errors, keeping.compact, keeping.forget):
+for command in (costs.cost, keeping.verify, keeping.errors, keeping.compact, keeping.forget):
     app.command(command)
+shown = App(name="prices", help="Show, check and pull prices.")
+for command in (prices.show, prices.check, prices.pull):
+    shown.command(command)
+app.command(shown)
 
 
 def main(tokens: list[str] | None = None) -> None:

@@ -219,7 +219,8 @@ class Budget:
 def worst_cost(weight: Weight, model: str, prices: PriceBook, on: date) -> int | None:
     """The nano-dollars that a request of *weight* costs at most on the day *on*; None where *model* has no price.
 
-    Each token pays the dearest rate that its kind may be billed at, in any tier that the prompt can reach.
+    Each token pays the dearest rate that its kind may be billed at, in any tier that the prompt can reach; what is asked
+    for the call itself comes on top.
     """
     price = prices.price_of(model, on)
     if price is None:
@@ -230,7 +231,7 @@ def worst_cost(weight: Weight, model: str, prices: PriceBook, on: date) -> int |
     for rate, tokens in sorted(kinds, reverse=True):
         total += min(left, tokens) * rate
         left -= min(left, tokens)
-    return int((total * 1000).to_integral_value(ROUND_CEILING))
+    return int((total * 1000 + (price.per_call or 0) * 10**9).to_integral_value(ROUND_CEILING))
 
 
 def check(caps: BudgetSection, models: Iterable[str], prices: PriceBook, on: date) -> None:

@@ -117,8 +117,11 @@ class Pace:
         if self._full_at is None or self._started_at is None:
             return
         if self.counts_by_minute(now):
-            took = self._accepted.between(self._full_at - _LONGEST_LOOK_S, self._full_at) / _LONGEST_LOOK_S
-            self._is_thin = False
+            taken = self._accepted.between(self._full_at - _LONGEST_LOOK_S, self._full_at)
+            took = taken / _LONGEST_LOOK_S
+            self._is_thin = taken < _TELLING
+            if self._is_thin:  # a gateway that refused from the start tells nothing about its quota
+                took = max(took, _UNTOLD_PER_S)
         else:
             took = self._or_peak(self._took(now, self._full_at, self._started_at), self._full_at)
         if self._refused_pace is not None:

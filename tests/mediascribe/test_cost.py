@@ -12,6 +12,7 @@ import sys
 from datetime import UTC, datetime
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from mediascribe.cost import MEASURES, cost_table, cost_total
@@ -101,6 +102,7 @@ class TestTable:
             ("2026-11-24", 1, None),
         ]
 
+    @pytest.mark.wide
     def test_the_day_does_not_follow_the_machines_time_zone(self, output):
         """The same days come out in New York, where 01:45 UTC is the evening before."""
         command = [sys.executable, "-c", PRINT_DAYS, output]
@@ -203,6 +205,30 @@ class TestTable:
         store.path(name).write_bytes(content)
         with pytest.raises(CorruptError, match=r"cannot be summed up: .*`verify` names damaged parts"):
             cost_table([output], by=["model"])
+
+    @pytest.mark.wide
+    def test_a_torn_part_is_refused(self, output, store):
+        """A file that ends too early has no columns to speak of."""
+        name = next(store.list("results/"))
+        store.path(name).write_bytes(store.read(name)[:-20])
+        with pytest.raises(CorruptError, match="`verify` names damaged parts"):
+            cost_table([output], by=["model"])
+
+    @pytest.mark.wide
+    def test_a_cost_that_no_number_holds_is_refused(self, store, build, publish):
+        """A sum beyond 9 billion USD is no sum of ours."""
+        publish([build.record(nano_usd=10**30)])
+        with pytest.raises(CorruptError, match="cannot be summed up"):
+            cost_table([str(store.root)], by=["model"])
+
+    @pytest.mark.wide
+    def test_parts_of_an_earlier_schema_count_as_well(self, store, output):
+        """A part that lacks a later column, such as flags, has nothing there."""
+        name = next(store.list("results/"))
+        table = pq.read_table(store.path(name), partitioning=None).drop_columns(["flags", "cache_write_tokens"])
+        before = cost_table([output], by=["model"])
+        pq.write_table(table, store.path(name))
+        assert cost_table([output], by=["model"]).equals(before)
 
 
 class TestTotal:

@@ -86,7 +86,7 @@ def bench(store, gateway, build):
         )
         landing = Landing(store=store, prices=pricing.load())
         seen = []
-        async with Client(job.gateway, key or gateway.api_key, connections=8) as client:
+        async with Client(job.gateway, key or gateway.api_key, connections=job.limits.concurrency) as client:
             reach = Reach(
                 client=client,
                 lanes=Lanes(job.limits),
@@ -459,3 +459,21 @@ async def test_a_stop_between_two_questions_keeps_the_first_answer(bench, store,
     row = rows_of(store)["a"]
     assert (closed.status, row["status"], row["wasted_tokens"]) == ("stopped", "truncated", 0)
     assert round(row["cost_usd"] * 1e9) == sum(entry.nano_usd for entry in gateway.ledger())
+
+
+@pytest.mark.parametrize("answers", ["least", "random", "most"])
+async def test_no_answer_length_passes_the_budget(bench, store, gateway, answers):
+    """Five hundred at a time, answers as long as the gateway likes: its ledger stays within the cap, and near it."""
+    gateway.behave("*", Behaviour(answer_tokens=answers, latency_s=0.05))
+    cap = 0.06
+    rows = items(*(f"i{number}" for number in range(2_600)))
+    patient = {"base_url": gateway.url, "total_timeout_s": 120.0}
+    limits, parameters = {"concurrency": 500}, {"max_tokens": 100}
+    _, (report,), _, closed = await bench(
+        rows, gateway=patient, limits=limits, parameters=parameters, budget={"usd": cap}
+    )
+    billed = sum(entry.nano_usd for entry in gateway.ledger()) / 1e9
+    assert 0.97 * cap <= billed <= cap
+    assert "budget.usd" in report.stopped
+    assert closed.wrote.cost_usd == pytest.approx(billed, abs=1e-9)
+    assert gateway.max_in_flight > 300

@@ -9,15 +9,16 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from mediascribe.cost import MEASURES
-from mediascribe.report.tables import print_cost, to_json, usd
+from mediascribe.cost import MEASURES, REPRICED, cost_total
+from mediascribe.report.tables import SAME_TOKENS, print_cost, to_json, usd
 
 
 def cost_frame(*rows, keys=("model",)):
     """A cost table of *rows*, each a mapping of what is not 0."""
     filled = [dict.fromkeys(MEASURES, 0) | row for row in rows]
     frame = pd.DataFrame(filled, columns=[*keys, *MEASURES])
-    return frame.astype({"cost_usd": "float64", "usd_per_1000_rows": "float64"})
+    money = [name for name in frame if "usd" in name]
+    return frame.astype(dict.fromkeys(money, "float64"))
 
 
 GEMINI = {
@@ -103,6 +104,30 @@ class TestTerminal:
     def test_no_rows_are_said_to_be_none(self):
         """An empty table is a sentence."""
         assert printed(cost_frame()) == "no rows: there is nothing to count yet\n"
+
+    def test_the_total_of_a_cut_table_is_that_of_the_whole(self):
+        """One of two lines is shown, and both are in the total; a note says so."""
+        frame = cost_frame(GEMINI, OTHER)
+        console = Console(file=io.StringIO(), width=160)
+        print_cost(frame.head(1), console, total=cost_total(frame), more=1)
+        shown = console.file.getvalue()
+        assert "1,234,568" in shown
+        assert "1 more line is not shown; the total has all" in shown
+
+    @pytest.mark.parametrize(("rows", "says"), [(1, "1 row has a cost whose share"), (2, "2 rows have a cost whose")])
+    def test_rows_that_cannot_be_split_are_counted(self, rows, says):
+        """Waste and saving leave them out, and say so."""
+        assert says in printed(cost_frame(GEMINI | {"unsplit_rows": rows}))
+
+    def test_a_repriced_table_says_what_it_assumes(self):
+        """The other price, its unknown ones, and that the tokens are taken as they are."""
+        frame = cost_frame(GEMINI, OTHER)
+        frame[list(REPRICED)] = [[1.5, 0.25, 0], [None, None, 1]]
+        shown = printed(frame, 200)
+        assert SAME_TOKENS in shown
+        assert "1 row has no such price, or no tokens" in shown
+        assert "1.5000" in shown
+        assert shown.count("unknown") >= 2
 
 
 class TestMoney:

@@ -1,0 +1,110 @@
+"""Ours: the rows of an output as requests that a bill may name, with what each is known to have cost and why."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from mediascribe.cost.money import BY_FALLBACK, NANO_USD
+from mediascribe.cost.reconciliation.terms import SCALE, price_rates
+from mediascribe.cost.source import ANSWER_DAY, ROWS
+from mediascribe.pricing import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from duckdb import DuckDBPyConnection
+
+    from mediascribe.cost.source import Source
+    from mediascribe.pricing import PriceBook
+
+COUNTS: Final = ("n_in", "n_image", "n_audio", "n_cached", "n_cached_audio", "n_write", "n_out", "n_spoken")
+"""How many tokens of a row pay each of the rates of a price, in the order of those that `Price.nano_usd` takes."""
+OWN: Final = tuple(f"o_{kind}" for kind in KINDS)
+
+_BATCH_ROWS: Final = 100_000
+_ANSWERED: Final = "(usage_source <> 'missing' or status in ('ok', 'truncated', 'refused'))"
+_SOUND, _PICTURES = "prompt_audio_tokens", "prompt_image_tokens"
+_PLAIN: Final = f"(prompt_tokens - {_SOUND} - {_PICTURES})"
+_TAKEN: Final = "(cached_tokens + cache_write_tokens)"
+_REST: Final = f"greatest({_TAKEN} - {_PLAIN}, 0)"
+_CACHED_SOUND: Final = f"greatest(cached_tokens - (prompt_tokens - {_SOUND}), 0)"
+_COUNTED: Final = (
+    f"case when {_TAKEN} > 0 or {_PLAIN} < 0 then greatest({_PLAIN} - {_TAKEN}, 0) else {_PLAIN} end",
+    f"greatest({_PICTURES} - {_REST}, 0)",
+    f"greatest({_SOUND} - greatest({_REST} - {_PICTURES}, 0), 0)",
+    f"(cached_tokens - {_CACHED_SOUND})",
+    _CACHED_SOUND,
+    "cache_write_tokens",
+    "(completion_tokens - completion_audio_tokens)",
+    "completion_audio_tokens",
+)
+_SELECTED: Final[Mapping[str, str]] = {
+    "number": "row_number() over ()",
+    "item_id": "item_id",
+    "run_id": "run_id",
+    "day": ANSWER_DAY,
+    "model": "model",
+    "by_model": f"case when {BY_FALLBACK} then coalesce(model_returned, model) else model end",
+    "request_id": "gateway_request_id",
+    "prompt": "prompt_tokens",
+    "completion": "completion_tokens",
+    "counted": "usage_source <> 'missing'",
+    "expected": _ANSWERED,
+    "attempts": "attempts",
+    "wasted": "wasted_tokens",
+    "nano": NANO_USD,
+    "price_version": "price_version",
+    "from_us": "epoch_us(coalesce(requested_at, completed_at))",
+    "until_us": "epoch_us(completed_at)",
+    **dict(zip(COUNTS, _COUNTED, strict=True)),
+}
+
+
+def load(db: DuckDBPyConnection, source: Source, book: PriceBook) -> None:
+    """Make the table `ours` in *db*: the rows of *source* that sent anything, with their prices from *book*.
+
+    `kept` is what the answer that was kept cost in nano-dollars, `share` what the row's other attempts did; `misfit` is
+    how far `nano` lies from what the price that it names makes of its tokens.
+    """
+    chosen = ", ".join(f"{sql} as {name}" for name, sql in _SELECTED.items())
+    asked = f"select {chosen} from {ROWS} where attempts > 0"  # noqa: S608 - constants
+    db.register("incoming", source.connection.sql(asked).to_arrow_reader(_BATCH_ROWS))
+    db.execute("create table sent as from incoming")
+    db.unregister("incoming")
+    _prices(db, book)
+    _price(db)
+
+
+def _prices(db: DuckDBPyConnection, book: PriceBook) -> None:
+    """Make the table `prices` of those that the rows name, as *book* knows them."""
+    named = db.execute(
+        "select by_model, price_version, max(day) from sent where price_version is not null group by all"
+    ).fetchall()
+    rows: list[Mapping[str, Any]] = []
+    numbers = itertools.count()
+    for model, version, last in named:
+        price = book.recorded(model, version, last if isinstance(last, date) else date.max)
+        for start, per_call, of_tier in price_rates(price) if price else ():
+            rates = dict(zip(OWN, of_tier, strict=True))
+            rows.append({"price": next(numbers), "model": model, "version": version, "start": start} | rates)
+            rows[-1] = {**rows[-1], "o_call": per_call}
+    kept(db, "prices", rows, {"price": "integer", "model": "varchar", "version": "varchar", "start": "bigint"}, "o_call")
+
+
+def kept(
+    db: DuckDBPyConnection, name: str, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *amounts: str
+) -> None:
+    """Make the table *name* of *rows*: *columns* with their types, then *amounts* and `OWN` as whole numbers."""
+    wide = (*amounts, *(OWN if name == "prices" else ()))
+    db.execute(f"create table {name} ({', '.join([*(f'{key} {kind}' for key, kind in columns.items()), *(f'{key} hugeint' for key in wide)])})")
+    listed = list(rows)
+    if listed:
+        names = (*columns, *wide)
+        table = pa.table({key: [str(row[key]) if row[key] is not None else None for row in listed] for key in names})
+        db.register("incoming", table)
+        db.execute(f"insert into {name} select {', '.join(names)} from incoming")
+        db.unregister("incoming")
