@@ -137,8 +137,9 @@ def sandbox(
 for command in (costs.cost, keeping.verify, keeping.errors, keeping.compact, keeping.forget):
     app.command(command)
 shown = App(name="prices", help="Show, check and pull prices.")
-for command in (prices.show, prices.check, prices.pull):
-    shown.command(command)
+shown.command(prices.show)
+shown.command(prices.check)
+shown.command(prices.pull)
 app.command(shown)
 
 

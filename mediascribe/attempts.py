@@ -128,7 +128,8 @@ class Attempts:
                 log.append(sent)
                 case.sent(sent)
                 entry = await self._exchange(case, body, log, lane)
-            self._read(case, entry, log, (lane, admission))
+                # Before the place in the window is free: a refusal holds the next one up.
+                self._read(case, entry, log, (lane, admission))
         finally:
             if case.account.attempts == sent_before:
                 self._budget.release(reservation)

@@ -67,3 +67,20 @@ def test_tokens_are_counted_as_tokens():
 def test_the_reset_is_waited_for_a_minute_at_most(headers, ready_at):
     """As told, by duration or date; a second where nothing is told; nonsense is no word."""
     assert allowance(headers).ready_at(100.0, 0) == ready_at
+
+
+def test_a_share_of_the_quota_is_back_after_a_share_of_the_time():
+    """Sixty a minute, none left, whole in 60 s: one a second comes back (what is left and the limit are told)."""
+    told = {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "60s",
+    }
+    allowance = Allowance()
+    allowance.heard(told, 100.0)
+    assert allowance.ready_at(100.0, 5) == 101.0
+    allowance.left(5)
+    assert allowance.ready_at(101.0, 5) == 102.0
+    for _ in range(100):
+        allowance.left(5)
+    assert allowance.ready_at(102.0, 5) == 160.0

@@ -464,7 +464,7 @@ async def test_a_stop_between_two_questions_keeps_the_first_answer(bench, store,
 @pytest.mark.parametrize("answers", ["least", "random", "most"])
 async def test_no_answer_length_passes_the_budget(bench, store, gateway, answers):
     """Five hundred at a time, answers as long as the gateway likes: its ledger stays within the cap, and near it."""
-    gateway.behave("*", Behaviour(answer_tokens=answers, latency_s=0.05))
+    gateway.behave("*", Behaviour(answer_tokens=answers, latency_s=0.5))
     cap = 0.06
     rows = items(*(f"i{number}" for number in range(2_600)))
     patient = {"base_url": gateway.url, "total_timeout_s": 120.0}
@@ -476,4 +476,4 @@ async def test_no_answer_length_passes_the_budget(bench, store, gateway, answers
     assert 0.97 * cap <= billed <= cap
     assert "budget.usd" in report.stopped
     assert closed.wrote.cost_usd == pytest.approx(billed, abs=1e-9)
-    assert gateway.max_in_flight > 300
+    assert gateway.max_in_flight > 200
