@@ -1,14 +1,35 @@
-"""What the results of one or more outputs cost."""
+"""What the results of one or more outputs cost: the scheduled accounts."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from mediascribe.report import tables
-from tasks.cost import cost_table
+from mediascribe.cost import cost_total
+from mediascribe.report.formats import cells, to_markdown, usd
+from tasks.cost import CostQuestion, cost_table, write_report
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@flow(name="cost", flow_run_name="cost by {by}", retries=0)
-def cost(outputs: list[str], by: list[str]) -> str:
-    """The cost of all rows of *outputs* grouped *by* columns, as JSON."""
-    return tables.to_json(cost_table(outputs, by))
+@flow(name="cost", flow_run_name="cost of {asked.outputs}", retries=0)
+def cost(asked: CostQuestion) -> list[str]:
+    """Write cost tables as artifacts, and a report into each output; gives where the reports are."""
+    now = datetime.now(UTC)
+    scope = asked.scope(now)
+    for by in asked.tables:
+        _publish(cost_table(asked.outputs, by, scope.rows), by, f"{', '.join(asked.outputs)}: {scope.name}")
+    return [write_report(output, scope, now) for output in asked.outputs] if asked.report else []
+
+
+def _publish(table: pd.DataFrame, by: list[str], about: str) -> None:
+    """Put *table* among Prefect's artifacts twice: to read, and to sort."""
+    key = f"cost-by-{'-'.join(by)}".lower().replace("_", "-")
+    total = cost_total(table)
+    said = f"{about}; {total['rows']:,} rows, {usd(total['cost_usd'])} USD by {', '.join(by)}"
+    create_markdown_artifact(key=key, markdown=f"{said}\n\n{to_markdown(table)}\n", description=said)
+    create_table_artifact(key=f"{key}-table", table=cells(table), description=said)

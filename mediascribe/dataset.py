@@ -126,10 +126,10 @@ def _latest(store: Store, names: list[str], rows: int, status: str | None) -> li
     seen: set[str] = set()
     for number, name in reversed(list(enumerate(names))):
         table = read_part(store, name, parts_schema(store, [name]))
-        ids, had = (table[key].to_pylist() for key in _RANKED_BY.names)
-        failed = {one for one, what in zip(ids, had, strict=True) if what not in ANSWERED}.difference(seen)
+        had: list[tuple[str, str]] = list(zip(*(table[key].to_pylist() for key in _RANKED_BY.names), strict=True))
+        failed = {one for one, what in had if what not in ANSWERED}.difference(seen)
         hidden = _answered(store, names[:number], failed)
-        for place, (item_id, what) in enumerate(zip(ids, had, strict=True)):
+        for place, (item_id, what) in enumerate(had):
             if item_id in seen or (what not in ANSWERED and item_id in hidden):
                 continue
             if status in (None, what):

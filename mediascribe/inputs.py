@@ -14,6 +14,7 @@ from mediascribe.dataset import RunFacts, schema
 from mediascribe.errors import ConfigError
 from mediascribe.plan import Order, Plan
 from mediascribe.run import Outcome, RunFile
+from mediascribe.wanted import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mediascribe.pricing import PriceBook
     from mediascribe.prompt import Prompt
     from mediascribe.store import Store
+    from mediascribe.wanted import Wanted
 
 _CONFIGS: Final = (Path("configs"), Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
 
@@ -52,15 +54,27 @@ class Inputs:
     prices: PriceBook
     key: str | None
 
-    def plan(self, reasons: tuple[Reason, ...]) -> Plan:
+    def plan(self, reasons: tuple[Reason, ...], wanted: Wanted = EVERYTHING) -> Plan:
         """Compare the manifest with the current results: a new run's plan, of the rows due for one of *reasons*."""
-        order = Order(
+        return plan.make(self.items(), self.facts(), self.order(reasons, wanted), self.store)
+
+    def order(self, reasons: tuple[Reason, ...], wanted: Wanted, *, examples: int = 0) -> Order:
+        """What to plan: of the rows due for one of *reasons* those *wanted*; *examples* of each are kept."""
+        return Order(
             reasons=reasons,
             shard_rows=self.job.shard_rows,
             config_sha256=self.job.config_sha256,
+            where=wanted.where,
+            since=wanted.since,
+            until=wanted.until,
+            ids=wanted.named,
+            error_classes=wanted.classes,
+            sample=wanted.sample,
+            seed=wanted.seed,
+            limit=wanted.limit,
             forgotten=takedown.forgotten(self.store),
+            examples=examples,
         )
-        return plan.make(self.items(), self.facts(), order, self.store)
 
     def items(self) -> Items:
         """The manifest's items; one whose media the model or the dialect cannot take has that as its problem."""
@@ -115,7 +129,7 @@ def check(job_path: str, *, keyless: bool = False) -> Inputs:
     rows = manifest.open_manifest(read.manifest, variables=asked.variables, relative_urls=relative_urls)
     table = models.load(config("models.toml"))
     model = table.get(read.model)
-    prices = pricing.load(config("prices.toml"))
+    prices = pricing.in_force(read.gateway.base_url)
     with named(job_path):
         budget.check(read.budget, [read.model, *read.fallback], prices, datetime.now(UTC).date())
         dialect = models.choose_dialect(model, read.gateway.dialect, _kinds(model, rows))

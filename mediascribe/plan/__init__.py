@@ -39,8 +39,10 @@ __all__ = [
     "Example",
     "Order",
     "Plan",
+    "begin",
     "changes",
     "default_shard_rows",
+    "draw_up",
     "explain",
     "folder",
     "make",
@@ -89,7 +91,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make(items: Iterable[Item], facts: RunFacts, order: Order, store: Store) -> Plan:
-    """Compare *items* with the current results in *store*, and write the plan of those to ask.
+    """Compare *items* with the current results in *store*, and write the plan of those to ask, by a run that begins.
+
+    Raises like `draw_up`.
+    """
+    plan = draw_up(items, facts, order, store, folder(store))
+    begin(plan, store)
+    return plan
+
+
+def draw_up(items: Iterable[Item], facts: RunFacts, order: Order, store: Store, into: Path) -> Plan:
+    """Compare *items* with the current results in *store*, and write the rows to ask *into* a folder.
 
     *items* come in the order of their row numbers. `manifest.Items` are read many at a time, any others one by one;
     only the former have columns for `order.where`.
@@ -102,7 +114,7 @@ def make(items: Iterable[Item], facts: RunFacts, order: Order, store: Store) -> 
     listed = items if isinstance(items, Items) else None
     fingerprint = listed.fingerprint() if listed else None
     wanted = condition.read(order.where, listed, facts) if order.where else None
-    path = folder(store) / f"{facts.run_id}.parquet"
+    path = into / f"{facts.run_id}.parquet"
     with _staged(items, wanted, facts, store) as staged:
         if listed and listed.fingerprint() != fingerprint:
             raise ConfigError(f"{listed.source.path}: the manifest was changed while it was read: plan again")
@@ -113,7 +125,7 @@ def make(items: Iterable[Item], facts: RunFacts, order: Order, store: Store) -> 
             shard_rows = order.shard_rows or default_shard_rows(rows)
             files.write(path, staged, comparison.chosen(), shard_rows)
             examples = comparison.examples(order.examples)
-    plan = Plan(
+    return Plan(
         facts=facts,
         config_sha256=order.config_sha256,
         reasons=order.reasons,
@@ -125,8 +137,11 @@ def make(items: Iterable[Item], facts: RunFacts, order: Order, store: Store) -> 
         manifest_sha256=fingerprint,
         examples=examples,
     )
-    store.put_bytes(_name(facts.run_id), msgspec.json.encode(plan))
-    return plan
+
+
+def begin(plan: Plan, store: Store) -> None:
+    """Write what makes *plan* that of a run: a start that finds it takes the run for a killed one."""
+    store.put_bytes(_name(plan.run_id), msgspec.json.encode(plan))
 
 
 def unfinished(store: Store) -> list[Plan]:

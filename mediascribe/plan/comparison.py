@@ -71,9 +71,9 @@ create table runs as
 select run_id, row_number() over (order by run_id) as run from (select distinct run_id from results)
 """
 # An answer is before all that is none: its rank has one bit more.
-_RANKED: Final = f"""
+_RANKED: Final = """
 create view ranked as
-select *, run + case when {{answered}} then {2**30} else 0 end as rank from results join runs using (run_id)
+select *, run + case when {answered} then 1 << 30 else 0 end as rank from results join runs using (run_id)
 """
 _LAST: Final = """
 create table last as
@@ -182,7 +182,14 @@ class Comparison:
             if rows
             for (number,) in self.db.execute(query, [code, rows]).fetchall()
         ]
-        return [self._example(row) for row in self.db.execute(_EXAMPLES.format(answered=_ANSWERED), {"rows": numbers}).fetchall()] if rows else []
+        return (
+            [
+                self._example(row)
+                for row in self.db.execute(_EXAMPLES.format(answered=_ANSWERED), {"rows": numbers}).fetchall()
+            ]
+            if rows
+            else []
+        )
 
     def _read_results(self, store: Store, more: Sequence[str]) -> None:
         """Make the view `results` of the parts of a folder, or copy the columns that are needed out of a bucket."""

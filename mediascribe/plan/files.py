@@ -15,7 +15,7 @@ from mediascribe.domain import REASONS
 from mediascribe.manifest import batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from mediascribe.domain import Item, Reason, Shard
@@ -73,6 +73,17 @@ def write(path: Path, staged: Path, chosen: Iterator[pa.RecordBatch], shard_rows
                 places = np.searchsorted(np.asarray(table["row_number"]), numbers)
                 shards.add(_due(table.take(pa.array(places, pa.int64())), reasons, firsts))
         shards.close()
+
+
+def copy(path: Path, source: Path, keep: Callable[[pa.Table], pa.Table], shard_rows: int) -> int:
+    """Copy the rows of the plan's file *source* that *keep* leaves of each group into a private one; gives how many."""
+    path.touch(mode=0o600)
+    with pq.ParquetFile(source) as old, pq.ParquetWriter(path, _PLAN, compression="zstd") as writer:
+        shards = _Shards(writer, shard_rows)
+        for group in range(old.num_row_groups):
+            shards.add(keep(old.read_row_group(group)).drop_columns(["shard"]))
+        shards.close()
+    return shards.written
 
 
 def read(shard: Shard) -> Iterator[tuple[Item, Reason]]:

@@ -18,7 +18,8 @@ it but the error tree.
 from __future__ import annotations
 
 from mediascribe.sandbox.behaviour import Behaviour, Fault
+from mediascribe.sandbox.billing import Billing
 from mediascribe.sandbox.ledger import Entry, Seen
 from mediascribe.sandbox.running import Sandbox, serve
 
-__all__ = ["Behaviour", "Entry", "Fault", "Sandbox", "Seen", "serve"]
+__all__ = ["Behaviour", "Billing", "Entry", "Fault", "Sandbox", "Seen", "serve"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from mediascribe.errors import ConfigError
 from mediascribe.sandbox.behaviour import Behaviour, from_words
+from mediascribe.sandbox.billing import Billing
 from mediascribe.sandbox.conduct import Conduct
 from mediascribe.sandbox.ledger import Ledger
 from mediascribe.sandbox.look import look
@@ -35,6 +36,7 @@ class Desk:
         self.samples = samples.resolve() if samples else None
         self.quiet = quiet
         self.ledger = Ledger()
+        self.billing = Billing()
         self.in_flight = 0
         self.max_in_flight = 0
         self._plain = Conduct(Behaviour())
@@ -69,8 +71,9 @@ class Desk:
             self.in_flight -= 1
 
     def forget(self) -> None:
-        """Begin a new ledger."""
+        """Begin a new ledger, charged at list price."""
         self.ledger.clear()
+        self.billing = Billing()
         self.max_in_flight = self.in_flight
 
     def conduct(self, asked: str) -> Conduct:

@@ -71,11 +71,16 @@ class ServedModel:
 
     def charge(self, tokens: Tokens) -> int:
         """The nano-dollars that *tokens* cost."""
-        rates = self.long if self.long and tokens.prompt > _LONG_PROMPT else self.rates
-        if rates is None:
-            raise ValueError(f"{self.name} has no price")
+        rates = self.rates_at(tokens.prompt)
         plain = tokens.text + tokens.image + tokens.video
         return plain * rates.input + tokens.audio * rates.audio + tokens.completion * rates.output
+
+    def rates_at(self, prompt_tokens: int) -> Rates:
+        """The rates beside a prompt of *prompt_tokens*."""
+        rates = self.long if self.long and prompt_tokens > _LONG_PROMPT else self.rates
+        if rates is None:
+            raise ValueError(f"{self.name} has no price")
+        return rates
 
 
 def _gemini(name: str, rates: Rates, long: Rates | None = None, weights: Weights = weigh.GEMINI) -> ServedModel:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mediascribe.sandbox.behaviour import Behaviour
+    from mediascribe.sandbox.billing import Billing
     from mediascribe.sandbox.ledger import Entry
 
 _BACKLOG: Final = 4096
@@ -96,8 +97,12 @@ class Sandbox:
         """
         self._desk.behave(model, behaviour)
 
+    def bill(self, billing: Billing) -> None:
+        """From now on the gateway's log charges like this; what the ledger says stays the list price."""
+        self._desk.billing = billing
+
     def reset(self) -> None:
-        """Forget the ledger, the behaviours, and what limits have counted."""
+        """Forget the ledger, the behaviours, what limits have counted, and any way of charging."""
         self._desk.forget()
         self._desk.behave_well()
 

@@ -7,6 +7,7 @@
                                   likewise; the key may be in `x-goog-api-key` or in `?key=`
     GET    /v1/models             what is served; wants the key
     GET    /api/pricing           what it costs
+    GET    /api/log/token         what was charged, line by line; the key is a bearer token, or in `?key=`
     GET    /samples/<path>        the files that media URLs may point to
     GET    /sandbox/ledger        {"max_in_flight", "entries"}; DELETE begins a new one
     PUT    /sandbox/behaviour     {"model": "*", ... members of Behaviour}; DELETE forgets all of them
@@ -30,6 +31,7 @@ from aiohttp import web
 from mediascribe.errors import ConfigError
 from mediascribe.sandbox import chat, generate_content, messages, responses
 from mediascribe.sandbox.behaviour import from_members
+from mediascribe.sandbox.billing import log_lines
 from mediascribe.sandbox.desk import EVERY_MODEL
 from mediascribe.sandbox.exchange import DESK, MAX_BODY_BYTES, REQUEST_ID, SESSION, authorise, complete
 from mediascribe.sandbox.faults import FAULTS, bills
@@ -70,6 +72,7 @@ def application(desk: Desk) -> web.Application:
             web.post(_GOOGLE, complete(generate_content.DIALECT)),
             web.get("/v1/models", _models),
             web.get("/api/pricing", _pricing),
+            web.get("/api/log/token", _log),
             web.get("/samples/{path:.*}", _sample),
             web.get("/sandbox/ledger", _ledger),
             web.delete("/sandbox/ledger", _forget),
@@ -118,6 +121,24 @@ async def _models(request: web.Request) -> web.Response:
 
 async def _pricing(_request: web.Request) -> web.Response:
     return json_reply(pricing()).response()
+
+
+async def _log(request: web.Request) -> web.Response:
+    """The log of the key; `/api` says with status 200 what is wrong (gateway notes 2.5)."""
+    desk, query = request.app[DESK], request.query
+    billing = desk.billing
+    try:
+        authorise(request, generate_content.DIALECT)
+    except RefusedError as refusal:
+        return json_reply({"success": False, "message": refusal.refusal.message}).response()
+    if not billing.is_open or not (billing.bearer or "key" in query):
+        return json_reply({"success": False, "message": "record not found"}).response()
+    lines: Any = log_lines(desk.ledger.entries(), billing)
+    if billing.paged:
+        page, size = int(query.get("p", 1)), int(query.get("page_size", 10))
+        items = lines[(page - 1) * size : page * size]
+        lines = {"page": page, "page_size": size, "total": len(lines), "items": items}
+    return json_reply({"success": True, "message": "", "data": lines}).response()
 
 
 async def _sample(request: web.Request) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import re
 import shutil
 import threading
@@ -113,7 +114,8 @@ class Shipper:
 def fetch(store: Store) -> list[str]:
     """Bring what a lost machine had shipped into the work folder, to be recovered; a line for each run that came.
 
-    Leftovers of closed runs are removed, here and there. For the holder of the lease.
+    Leftovers of closed runs are removed, here and there, and plans that were never finished here. For the holder of the
+    lease.
 
     Raises:
         StoreError: the bucket fails.
@@ -129,6 +131,9 @@ def fetch(store: Store) -> list[str]:
             fetched := _fetch_plan(store, run_id) + _fetch_segments(store, run_id)
         ):
             told.append(f"run {run_id}: {fetched:,} bytes of its plan and journals fetched from {store.address}")
+    for name in store.list(_PLANS):
+        if not store.exists(f"{name.partition('.')[0]}.json"):
+            store.remove(name)  # half a plan, of a process that was killed while it planned
     return told
 
 
@@ -210,8 +215,16 @@ def _fetch_plan(store: ObjectStore, run_id: str) -> int:
     store.bucket.download(f"{_PLANS}{run_id}.parquet", rows)
     size, data = rows.stat().st_size, store.bucket.get(written)
     store.local.replace(f"{_PLANS}{run_id}.parquet", rows)
-    store.local.put_bytes(written, data)
+    store.local.put_bytes(written, _moved(data, store.local.path(f"{_PLANS}{run_id}.parquet")))
     return size + len(data)
+
+
+def _moved(plan: bytes, rows: Path) -> bytes:
+    """*plan* with the place of its *rows* here: what it names is on the lost machine, and not ours to touch."""
+    told = json.loads(plan)
+    if "path" not in told:
+        return plan
+    return json.dumps(told | {"path": str(rows)}, ensure_ascii=False).encode()
 
 
 def _fetch_segments(store: ObjectStore, run_id: str) -> int:

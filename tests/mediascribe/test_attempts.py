@@ -133,7 +133,7 @@ def test_an_outage_costs_no_row_an_attempt(bench):
 
     done = bench(200, says, limits={"concurrency": 10}, retry={"attempts": 2}).run()
     assert done.statuses == ["ok"] * 200
-    assert sum(5 <= at < 125 for at in done.gateway.at) <= 10 + 120 / 5 + 5
+    assert sum(5 <= at < 125 for at in done.gateway.at) <= 10 + 120 / 4 + 5
     assert next(at for at in done.gateway.at if at >= 125) < 130
 
 

@@ -76,13 +76,13 @@ def test_a_row_that_fails_every_probe_is_not_excused_for_ever(clock):
 
 
 def test_probes_leave_on_schedule_and_less_often_while_none_is_answered(clock):
-    """A gateway that hangs is tried after 5, 10, 20, 40 s and then each minute; one that fails at once, every 5 s."""
+    """A gateway that hangs is tried after 4, 8, 16, 32 s and then each minute; one that fails at once, every 4 s."""
     breaker, waits = opened(clock), []
     for _ in range(6):
         clock.now = breaker.probe_at
         breaker.probing()
         waits.append(breaker.probe_at - clock.now)
-    assert waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+    assert waits == [4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     for _ in range(6):
         breaker.probed()
     clock.now = breaker.probe_at
@@ -90,4 +90,4 @@ def test_probes_leave_on_schedule_and_less_often_while_none_is_answered(clock):
     clock.now += 1
     breaker.failed(1, "503")
     breaker.probed()
-    assert breaker.outage().probe_in_s == 4.0
+    assert breaker.outage().probe_in_s == 3.0

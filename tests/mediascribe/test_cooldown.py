@@ -89,3 +89,11 @@ def test_a_known_time_of_room_counts():
     assert cool.open_at == 8.0 + 42.0 / 4
     cool.extend(90.0)
     assert cool.open_at == 90.0
+
+
+def test_a_gateway_may_refuse_for_ever():
+    """Two thousand refusals in a row, each with a wait of a second or none."""
+    cool = cooldown()
+    for at in range(2000):
+        cool.refused(float(at), float(at), 1.0 if at % 2 else None)
+    assert 2000 < cool.open_at <= 2060

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_time import run
+from virtual_time import run, virtual
 
 from mediascribe.breaker import FAILURES_TO_OPEN, PROBE_EVERY_S
 from mediascribe.job_sections import LimitsSection, ModelLimits
@@ -13,16 +13,6 @@ from mediascribe.limiter import Limiter
 from mediascribe.quota import SPAN_S
 
 GAP_S = SPAN_S / 60  # of 60 a minute
-
-
-def virtual(test):
-    """Run an async test in virtual time."""
-
-    def wrapped():
-        run(test())
-
-    wrapped.__doc__ = test.__doc__
-    return wrapped
 
 
 def limiter(*, own=None, jitter=0.0, **limits):
@@ -71,27 +61,6 @@ async def test_an_idle_quota_is_not_saved_up():
     await asyncio.sleep(3600)
     left = [(await one(gate)).at for _ in range(3)]
     assert left == pytest.approx([3600.0, 3600 + GAP_S, 3600 + 2 * GAP_S])
-
-
-@pytest.mark.wide
-@pytest.mark.parametrize("per_minute", [600.0, 6000.0, 30_000.0])
-def test_a_quota_is_used_although_timers_are_late(per_minute):
-    """With timers 1 ms late, a steady minute holds 98 % of the quota at least, and never more than all of it."""
-
-    async def main():
-        gate, left = limiter(requests_per_minute=per_minute, concurrency=1000), []
-
-        async def work():
-            while now() < 125:
-                left.append((await one(gate, lasts_s=0.5)).at)
-
-        await asyncio.gather(*(work() for _ in range(400)))
-        return left
-
-    left = run(main(), late_s=0.001)
-    for start in (0.0, 30.0, 60.0):
-        minute = sum(start <= at < start + 60 for at in left)
-        assert 0.98 * per_minute <= minute <= per_minute
 
 
 @virtual
@@ -243,20 +212,20 @@ async def test_headers_that_say_nothing_is_left_are_heeded():
 
 @virtual
 async def test_while_the_gateway_is_down_probes_leave_one_by_one():
-    """The first one 5 s after it went down, the next 5 s after the last that failed; an answer lets all leave."""
+    """The first one 4 s after it went down, each further one 4 s after the one before; an answer lets all leave."""
     gate, left = limiter(concurrency=8), []
     await opened(gate)
 
     async def work(row):
         while True:
             left.append((await one(gate, lasts_s=0.1)).at)
-            if now() > 18:
+            if now() > 14:
                 return gate.answered()
             gate.failed(row, "503")
 
     await asyncio.gather(*(work(row) for row in range(8)))
-    assert left[:4] == pytest.approx([5.0, 10.0, 15.0, 20.0])
-    assert left[4:] == pytest.approx([20.1] * 7)
+    assert left[:4] == pytest.approx([4.0, 8.0, 12.0, 16.0])
+    assert left[4:] == pytest.approx([16.1] * 7)
 
 
 @virtual
@@ -334,5 +303,5 @@ async def test_an_outage_is_said():
     await asyncio.sleep(2)
     pacing = gate.pacing()
     assert (pacing.bound_by, pacing.why) == ("outage", "the gateway is down: 503 from the gateway")
-    assert (pacing.outage.lasted_s, pacing.outage.probe_in_s) == (2.0, 3.0)
+    assert (pacing.outage.lasted_s, pacing.outage.probe_in_s) == (2.0, 2.0)
     assert gate.outage() == pacing.outage

@@ -107,8 +107,8 @@ def test_filters(three, planned, order, ids):
 
 
 def test_a_result_without_a_time_is_of_no_time(planned, publish, build, opened):
-    """A row that was skipped last is not taken for the time of its earlier answer."""
-    publish([build.record("a")], run_id=RUN_1)
+    """A row that was skipped last is not taken for the time of its earlier failure."""
+    publish([build.record("a", outcome=build.failure())], run_id=RUN_1)
     skipped = build.failure(error_class="row")
     publish([build.record("a", outcome=skipped, completed_at=None)], run_id="20261102T000000Z-bbbbbb")
     items = opened(rows("a"))

@@ -10,7 +10,7 @@ import selectors
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 
 class _Jumping(selectors.DefaultSelector):
@@ -44,3 +44,13 @@ def run(coroutine: Coroutine[Any, Any, Any], *, late_s: float = 0.0) -> Any:
     """The result of *coroutine*, run in virtual time."""
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(late_s)) as runner:
         return runner.run(coroutine)
+
+
+def virtual(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """The async *test*, run in virtual time."""
+
+    def wrapped() -> None:
+        run(test())
+
+    wrapped.__doc__ = test.__doc__
+    return wrapped

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from mediascribe.cost.reconciliation.terms import FLAGS, RATIOS, TOKENS
+from mediascribe.cost.reconciliation.workspace import only
 from mediascribe.cost.rows import quoted, text
 from mediascribe.errors import ConfigError
 
@@ -48,9 +49,10 @@ _AT_US: Final = (
     f" when try_cast(created_at as bigint) > {_LAST_SECOND} then try_cast(created_at as bigint) * 1000"
     " else try_cast(created_at as bigint) * 1000000 end"
 )
+_DAY: Final = "make_date(cast(at_us // 86400000000 as integer))"
 _WHOLE: Final = (
-    "case when try_cast({0} as decimal(38, 6)) = try_cast({0} as bigint) and abs(try_cast({0} as bigint)) < 1000000000000"
-    " then try_cast({0} as bigint) end"
+    "case when try_cast({0} as decimal(38, 6)) = try_cast({0} as bigint)"
+    " and abs(try_cast({0} as bigint)) < 1000000000000 then try_cast({0} as bigint) end"
 )
 _MONEY: Final[Mapping[str, str]] = {
     "quota": f"({_WHOLE.format('quota')}) * {NANO_PER_QUOTA}",
@@ -76,7 +78,7 @@ class Export:
 
     path: Path
     name: str
-    columns: Mapping[str, str] = MappingProxyType({})
+    columns: Mapping[str, str] = field(default_factory=dict)
     token: str | None = None
 
 
@@ -125,7 +127,7 @@ def _source(export: Export, folder: Path) -> tuple[str, str]:
         place = text(str(_unwrapped(export, folder)))
     if head[:1] in (b"[", b"{"):
         form = "array" if head.startswith(b"[") else "newline_delimited"
-        return f"from read_json({place}, format = '{form}', maximum_object_size = 268435456)", "json"
+        return f"from read_json({place}, format = '{form}')", "json"
     return f"from read_csv({place}, header = true, all_varchar = true, quote = '\"', escape = '\"')", "csv"
 
 
@@ -200,7 +202,7 @@ def _parse(db: DuckDBPyConnection, money: str) -> None:
     ratios = [f"told.{name} as {name}" for name in RATIOS]
     charged = f"case when type = '{_REFUNDED}' then -abs({_MONEY[money]}) else {_MONEY[money]} end as nano"
     db.execute(
-        f"create table parsed as select line, {_AT_US} as at_us, model_name as model, {charged},"  # noqa: S608 - constants of this module
+        f"create table parsed as select line, {_AT_US} as at_us, {_DAY} as day, model_name as model, {charged},"  # noqa: S608 - constants of this module
         f" coalesce({_WHOLE.format('prompt_tokens')}, case when prompt_tokens is null then 0 end) as prompt,"
         f" coalesce({_WHOLE.format('completion_tokens')}, case when completion_tokens is null then 0 end)"
         " as completion, request_id, token_name, coalesce(type, '2') as type,"
@@ -216,16 +218,14 @@ def _check(db: DuckDBPyConnection, export: Export) -> None:
     """
     charging = f"type in ('{_CONSUMED}', '{_REFUNDED}')"
     bad = " or ".join(f"{name} is null" for name in _WANTED)
-    found = db.execute(f"select line from parsed where {charging} and ({bad}) order by line limit 1").fetchone()  # noqa: S608 - constants
+    found = only(db, f"select line from parsed where {charging} and ({bad}) order by line limit 1")  # noqa: S608 - constants
     if found is None:
         return
-    (line,) = found
-    row = db.execute(f"select {', '.join(_WANTED)} from parsed where line = ?", [line]).fetchone()  # noqa: S608 - likewise
-    wrong = next(said for said, value in zip(_WANTED.values(), row or (), strict=True) if value is None)
+    row = only(db, f"select {', '.join(_WANTED)} from parsed where line = ?", *found) or ()  # noqa: S608 - likewise
+    wrong = next(said for said, value in zip(_WANTED.values(), row, strict=True) if value is None)
     column = wrong.partition(":")[0]
-    value = db.execute(f"select coalesce({column}, '') from raw where line = ?", [line]).fetchone()  # noqa: S608 - likewise
-    said = value[0] if value else ""
-    raise ConfigError(f"{export.name}, line {line}: wants {wrong}; it says '{said}'")
+    value = only(db, f"select coalesce({column}, '') from raw where line = ?", *found) or ("",)  # noqa: S608 - likewise
+    raise ConfigError(f"{export.name}, line {found[0]}: wants {wrong}; it says '{value[0]}'")
 
 
 def _tidy(db: DuckDBPyConnection, export: Export) -> Read:
@@ -239,7 +239,7 @@ def _tidy(db: DuckDBPyConnection, export: Export) -> Read:
         " (partition by request_id, type, at_us, model, nano, prompt, completion order by line) = 1"
     )
     everything, charged, kept = (
-        int((db.execute(query).fetchone() or (0,))[0])
+        (only(db, query) or (0,))[0]
         for query in (
             "select count(*) from parsed",
             f"select count(*) from parsed where {charging}",  # noqa: S608 - likewise

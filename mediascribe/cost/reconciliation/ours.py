@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from datetime import date
-from typing import TYPE_CHECKING, Any, Final
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Final
 
 from mediascribe.cost.money import BY_FALLBACK, NANO_USD
 from mediascribe.cost.reconciliation.terms import SCALE, price_rates
+from mediascribe.cost.reconciliation.workspace import insert, rounded
 from mediascribe.cost.source import ANSWER_DAY, ROWS
 from mediascribe.pricing import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from duckdb import DuckDBPyConnection
 
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
     from mediascribe.pricing import PriceBook
 
 COUNTS: Final = ("n_in", "n_image", "n_audio", "n_cached", "n_cached_audio", "n_write", "n_out", "n_spoken")
-"""How many tokens of a row pay each of the rates of a price, in the order of those that `Price.nano_usd` takes."""
+"""How many tokens of a row pay each of the rates of a price, in their order: the steps of `Price.nano_usd`."""
 OWN: Final = tuple(f"o_{kind}" for kind in KINDS)
 
 _BATCH_ROWS: Final = 100_000
@@ -80,31 +77,31 @@ def load(db: DuckDBPyConnection, source: Source, book: PriceBook) -> None:
 
 
 def _prices(db: DuckDBPyConnection, book: PriceBook) -> None:
-    """Make the table `prices` of those that the rows name, as *book* knows them."""
+    """Make the table `prices` of those that the rows name, as *book* knows them; one line for each tier."""
     named = db.execute(
-        "select by_model, price_version, max(day) from sent where price_version is not null group by all"
+        "select by_model, price_version, max(day) from sent where price_version is not null group by all order by all"
     ).fetchall()
-    rows: list[Mapping[str, Any]] = []
-    numbers = itertools.count()
+    rows: list[Mapping[str, object]] = []
     for model, version, last in named:
-        price = book.recorded(model, version, last if isinstance(last, date) else date.max)
+        price = book.recorded(model, version, last)
         for start, per_call, of_tier in price_rates(price) if price else ():
-            rates = dict(zip(OWN, of_tier, strict=True))
-            rows.append({"price": next(numbers), "model": model, "version": version, "start": start} | rates)
-            rows[-1] = {**rows[-1], "o_call": per_call}
-    kept(db, "prices", rows, {"price": "integer", "model": "varchar", "version": "varchar", "start": "bigint"}, "o_call")
+            one = {"price": len(rows), "by_model": model, "price_version": version, "start": start, "o_call": per_call}
+            rows.append(one | dict(zip(OWN, of_tier, strict=True)))
+    columns = {"price": "bigint", "by_model": "varchar", "price_version": "varchar", "start": "bigint"}
+    insert(db, "prices", columns | dict.fromkeys(("o_call", *OWN), "hugeint"), rows)
 
 
-def kept(
-    db: DuckDBPyConnection, name: str, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *amounts: str
-) -> None:
-    """Make the table *name* of *rows*: *columns* with their types, then *amounts* and `OWN` as whole numbers."""
-    wide = (*amounts, *(OWN if name == "prices" else ()))
-    db.execute(f"create table {name} ({', '.join([*(f'{key} {kind}' for key, kind in columns.items()), *(f'{key} hugeint' for key in wide)])})")
-    listed = list(rows)
-    if listed:
-        names = (*columns, *wide)
-        table = pa.table({key: [str(row[key]) if row[key] is not None else None for row in listed] for key in names})
-        db.register("incoming", table)
-        db.execute(f"insert into {name} select {', '.join(names)} from incoming")
-        db.unregister("incoming")
+def _price(db: DuckDBPyConnection) -> None:
+    """Make the table `ours` of `sent`, each row with the price of its tier."""
+    charges = " + ".join(f"cast({count} as hugeint) * {rate}" for count, rate in zip(COUNTS, OWN, strict=True))
+    listed = f"case when counted then {rounded(f'(o_call + {charges})', SCALE)} end"
+    db.execute(
+        "create table ours as select * exclude (listed),"  # noqa: S608 - constants
+        " case when wasted > 0 then coalesce(least(listed, nano), nano) else nano end as kept,"
+        " case when wasted > 0 then nano - coalesce(least(listed, nano), nano) else 0 end as share,"
+        " case when wasted = 0 then coalesce(nano - listed, 0) else 0 end as misfit"
+        f" from (select sent.*, price, {listed} as listed from sent left join prices"
+        " on sent.by_model = prices.by_model and sent.price_version = prices.price_version and prompt > start"
+        " qualify row_number() over (partition by number order by start desc) = 1)"
+    )
+    db.execute("drop table sent")
