@@ -18,6 +18,7 @@ from mediascribe import (
     run,
     store,
     takedown,
+    trial_spending,
 )
 from mediascribe.attempts import Reach
 from mediascribe.ballast import Ballast
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from mediascribe.job_sections import GatewaySection
     from mediascribe.plan import Plan
     from mediascribe.run import Outcome
-    from mediascribe.store import Lease, Store
+    from mediascribe.store import Lease
     from mediascribe.store.shipping import Shipper
 
 SAMPLES: Final = Path("data/samples")
@@ -145,7 +146,7 @@ async def session(job_path: str, tell: Callable[[str], None] = _nobody) -> Async
         held = await asyncio.to_thread(stack.enter_context, holding)
         for line in await asyncio.to_thread(shipping.fetch, inputs.store):
             tell(line)
-        await asyncio.to_thread(_tidy, inputs.store)
+        await asyncio.to_thread(_tidy, inputs)
         shipper = stack.enter_context(shipping.Shipper(inputs.store, epoch=held.epoch))
         ballast = Ballast(inputs.store.work, workers(inputs.job.limits.concurrency) * _ANSWER_BYTES)
         ballast.lay()
@@ -176,10 +177,11 @@ async def _served_dialect(inputs: Inputs, client: Client) -> str:
         return models.choose_dialect(None, "auto", inputs.manifest.kinds, served)
 
 
-def _tidy(output: Store) -> None:
-    """Finish what a compaction or a takedown that was killed had left to do."""
-    replacement.settle(output)
-    takedown.resume(output)
+def _tidy(inputs: Inputs) -> None:
+    """Finish what a compaction, a takedown or a trial that was killed had left to do."""
+    replacement.settle(inputs.store)
+    takedown.resume(inputs.store)
+    trial_spending.settle(inputs.store, inputs.prices)
 
 
 def _budget(inputs: Inputs) -> Budget:

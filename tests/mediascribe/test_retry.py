@@ -183,3 +183,20 @@ async def test_a_request_in_doubt_is_sent_once_more_or_not_at_all(in_doubt, made
     error = InDoubtError(failure("network"))
     section = RetrySection(first_wait_s=0.0, in_doubt=in_doubt)
     assert (await attempts(error, section=section))[0] == made
+
+
+async def test_a_row_that_met_an_outage_waits_as_long_as_the_gateway_asked():
+    """Once the gateway is up again, a 503 that asked for two seconds is not followed at once."""
+    told = OutageError(failure(), wait_s=2.0)
+    made, waits, error = 0, [], None
+
+    async def sleep(seconds):
+        waits.append(seconds)
+
+    async for attempt in retry.policy(RetrySection(), sleep=sleep):
+        with attempt:
+            made += 1
+            error = {1: told, 2: OutageError(failure()), 3: OutageError(failure(), wait_s=9_999.0)}.get(made)
+            if error:
+                raise error
+    assert waits == [2.0, 0.0, 60.0]
