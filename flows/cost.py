@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def cost(asked: CostQuestion) -> list[str]:
 
 def _publish(table: pd.DataFrame, by: list[str], about: str) -> None:
     """Put *table* among Prefect's artifacts twice: to read, and to sort."""
-    key = f"cost-by-{'-'.join(by)}".lower().replace("_", "-")
+    key = re.sub(r"[^a-z0-9]+", "-", f"cost by {' '.join(by)}".lower()).strip("-")  # all that Prefect takes
     total = cost_total(table)
     said = f"{about}; {total['rows']:,} rows, {usd(total['cost_usd'])} USD by {', '.join(by)}"
     create_markdown_artifact(key=key, markdown=f"{said}\n\n{to_markdown(table)}\n", description=said)

@@ -58,6 +58,6 @@ def cost_table(outputs: Sequence[str], by: Sequence[str], rows: Rows) -> pd.Data
 # Once more, since a run that begins in the same instant clears what is half written.
 @task(name="report", task_run_name="report {output}", cache_policy=NO_CACHE, retries=1)
 def write_report(output: str, scope: page.Scope, now: datetime) -> str:
-    """Write the page about *scope* of *output* into its folder of reports, by its month or today's date; gives where."""
+    """Write the page about *scope* of *output* into its folder of reports, named by month or day; gives where."""
     name = f"{scope.month:%Y-%m}" if scope.month else f"{now:%Y-%m-%d}"
     return page.save_to_output(page.page(output, scope, now), output, name)
