@@ -16,7 +16,7 @@ import msgspec
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from flows.commands import costs, keeping, prices, reporting, trying
+from flows.commands import costs, keeping, prices, reconciling, reporting, trying
 from mediascribe import __version__
 from mediascribe.domain import Reason, Status  # noqa: TC001 - cyclopts reads the annotations
 from mediascribe.errors import DiskError, MediascribeError, StoreError
@@ -137,7 +137,7 @@ def sandbox(
 for command in (costs.cost, keeping.verify, keeping.errors, keeping.compact, keeping.forget):
     app.command(command)
 app.command(trying.try_, name="try")
-for asked in (trying.diff, trying.replay, trying.init, reporting.report):
+for asked in (trying.diff, trying.replay, trying.init, reporting.report, reconciling.reconcile):
     app.command(asked)
 shown = App(name="prices", help="Show, check and pull prices.")
 shown.command(prices.show)

@@ -234,9 +234,14 @@ def _tidy(db: DuckDBPyConnection, export: Export) -> Read:
     charging = f"type in ('{_CONSUMED}', '{_REFUNDED}'){mine}"
     # A line that stands twice is one line in two exports that overlap; without an id two may be alike by chance.
     db.execute(
-        f"create table lines as select * from parsed where {charging}"  # noqa: S608 - the name is quoted
-        " qualify request_id is null or row_number() over"
-        " (partition by request_id, type, at_us, model, nano, prompt, completion order by line) = 1"
+        f"create temp table twice as select request_id from parsed where {charging} and request_id is not null"  # noqa: S608 - the name is quoted
+        " group by request_id having count(*) > 1"
+    )
+    db.execute(
+        f"create table lines as select * from parsed where {charging} and (request_id is null"  # noqa: S608 - likewise
+        " or request_id not in (from twice) or line in (select min(line) from parsed"
+        f" where {charging} and request_id in (from twice)"
+        " group by request_id, type, at_us, model, nano, prompt, completion))"
     )
     everything, charged, kept = (
         (only(db, query) or (0,))[0]

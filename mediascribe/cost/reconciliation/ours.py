@@ -22,6 +22,8 @@ COUNTS: Final = ("n_in", "n_image", "n_audio", "n_cached", "n_cached_audio", "n_
 """How many tokens of a row pay each of the rates of a price, in their order: the steps of `Price.nano_usd`."""
 OWN: Final = tuple(f"o_{kind}" for kind in KINDS)
 
+# Where an answer reported no tokens, all that the row cost is that of its other attempts.
+_KEPT: Final = "case when counted then case when wasted > 0 then coalesce(least(listed, nano), nano) else nano end end"
 _BATCH_ROWS: Final = 100_000
 _ANSWERED: Final = "(usage_source <> 'missing' or status in ('ok', 'truncated', 'refused'))"
 _SOUND, _PICTURES = "prompt_audio_tokens", "prompt_image_tokens"
@@ -97,11 +99,9 @@ def _price(db: DuckDBPyConnection) -> None:
     listed = f"case when counted then {rounded(f'(o_call + {charges})', SCALE)} end"
     db.execute(
         "create table ours as select * exclude (listed),"  # noqa: S608 - constants
-        " case when wasted > 0 then coalesce(least(listed, nano), nano) else nano end as kept,"
-        " case when wasted > 0 then nano - coalesce(least(listed, nano), nano) else 0 end as share,"
+        f" {_KEPT} as kept, coalesce(nano - {_KEPT}, case when counted then 0 else nano end, 0) as share,"
         " case when wasted = 0 then coalesce(nano - listed, 0) else 0 end as misfit"
-        f" from (select sent.*, price, {listed} as listed from sent left join prices"
-        " on sent.by_model = prices.by_model and sent.price_version = prices.price_version and prompt > start"
-        " qualify row_number() over (partition by number order by start desc) = 1)"
+        f" from (select sent.*, price, {listed} as listed from sent asof left join prices on"
+        " sent.by_model = prices.by_model and sent.price_version = prices.price_version and prompt > start)"
     )
     db.execute("drop table sent")

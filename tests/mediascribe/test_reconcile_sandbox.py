@@ -1,0 +1,152 @@
+"""Whole runs against the sandbox, reconciled with the log of what the sandbox charged for them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+
+import pytest
+from sandbox_fixtures import Make
+
+from flows.commands.reconciling import Billed, reconcile
+from mediascribe import run
+from mediascribe.cost import reconciliation
+from mediascribe.errors import ConfigError
+from mediascribe.sandbox import Behaviour, Billing, Fault, Sandbox
+from mediascribe.sandbox.billing import log_lines
+from mediascribe.session import session
+
+pytestmark = pytest.mark.wide
+
+KEY = "sk-canary0123456789abcdef"
+ROWS = 1_200
+TROUBLE = Behaviour(
+    faults=(
+        Fault("reset_after", 0.02),
+        Fault("empty_content", 0.03),
+        Fault("http_500", 0.02),
+        Fault("no_usage", 0.01),
+        Fault("cut_body", 0.01),
+        Fault("length", 0.02),
+        Fault("round_usage", 0.01),
+        Fault("cdn_524", 0.01),
+        Fault("cut_json", 0.01),
+    ),
+    seed=3,
+)
+JOB = """
+name = "t"
+model = "gemini-2.0-flash"
+output = "{folder}/out"
+[manifest]
+path = "{folder}/m.csv"
+[gateway]
+base_url = "{base_url}"
+[prompt]
+text = "What is it?"
+[limits]
+concurrency = 32
+[retry]
+first_wait_s = 0
+share = 1
+"""
+
+
+async def asked(job):
+    """The run of *job*, without Prefect."""
+    async with session(str(job)) as opened:
+        plan = opened.inputs.plan(("new",))
+        describer = opened.describer(plan, lambda _: None)
+        reports = [await describer.describe(shard) for shard in plan.shards]
+        return run.close(plan, reports, opened.landing())
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A sandbox with all kinds of trouble, a run of 1,200 rows of pictures and sounds, and the folder of both."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "a.png").write_bytes(Make.image(640, 480))
+    (folder / "s.wav").write_bytes(Make.sound(3.0))
+    with Sandbox(samples=folder, api_key=KEY) as sandbox, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDIASCRIBE_API_KEY", KEY)
+        sandbox.behave("*", TROUBLE)
+        image, sound = f"{sandbox.media_url}a.png", f"{sandbox.media_url}s.wav"
+        rows = [f"i{n},{image if n % 3 else ''},{sound if n % 3 != 1 else ''}" for n in range(ROWS)]
+        (folder / "m.csv").write_text("\n".join(["item_id,image_url,audio_url", *rows]))
+        (folder / "job.toml").write_text(JOB.format(folder=folder, base_url=sandbox.url))
+        asyncio.run(asked(folder / "job.toml"))
+        sandbox.drain()
+        yield folder, sandbox
+
+
+@pytest.mark.parametrize(
+    "billing",
+    [
+        Billing(),
+        Billing(group_ratio=Decimal("0.8"), markup=Decimal("1.1")),
+        Billing(audio_path=True),
+        Billing(cached_share=Decimal("0.5")),
+        Billing(request_ids=False),
+        Billing(terms=False),
+        Billing(
+            request_ids=False,
+            audio_path=True,
+            group_ratio=Decimal("1.3"),
+            markup=Decimal("0.9"),
+            cached_share=Decimal("0.3"),
+        ),
+    ],
+    ids=["list price", "group and markup", "audio path", "cached", "no ids", "no terms", "everything"],
+)
+def test_every_quirk_is_matched_and_explained(world, billing):
+    """At least 99.9 % of the lines are matched, and all of the gap is explained, whatever the operator does."""
+    folder, sandbox = world
+    entries = [entry for entry in sandbox.ledger() if entry.billed]
+    lines = log_lines(entries, billing)
+    (folder / "bill.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    export = reconciliation.Export(path=folder / "bill.jsonl", name="bill.jsonl")
+    found = reconciliation.reconcile([str(folder / "out")], export)
+    assert found.lines == len(lines) > ROWS
+    assert found.matched_share >= 0.999
+    assert found.explained_share == 1
+    assert found.effects["unexplained"] == 0
+    assert found.ok
+    assert found.billed == sum(line["quota"] for line in lines) * 2000
+    assert sum(found.effects.values()) == found.billed - found.own
+    assert found.effects["in_doubt"] > 0  # requests that were reset, cut or garbled are charged all the same
+
+
+def test_without_quirks_what_we_counted_is_what_was_charged(world):
+    """At list price the gap is requests in doubt, answers that report no tokens, and what is rounded off."""
+    folder, sandbox = world
+    (folder / "plain.jsonl").write_text("\n".join(map(json.dumps, log_lines(sandbox.ledger(), Billing()))))
+    export = reconciliation.Export(path=folder / "plain.jsonl", name="plain.jsonl")
+    found = reconciliation.reconcile([str(folder / "out")], export)
+    assert {name for name, amount in found.effects.items() if amount} <= {"in_doubt", "unpriced", "rounding"}
+    ledger = sum(entry.nano_usd for entry in sandbox.ledger())
+    assert found.own + found.effects["in_doubt"] + found.effects["unpriced"] == ledger
+
+
+@pytest.mark.parametrize(
+    "billing", [Billing(), Billing(bearer=False), Billing(paged=True), Billing(paged=True, bearer=False)]
+)
+def test_the_gateway_is_asked_for_its_log(world, capsys, billing):
+    """By header or by address, whole or in pages; the key is in nothing that is said."""
+    folder, sandbox = world
+    sandbox.bill(billing)
+    status = reconcile(str(folder / "out"), billed=Billed(from_gateway=folder / "job.toml"), json=True)
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert (status, told["ok"], told["lines"]) == (0, True, len([one for one in sandbox.ledger() if one.billed]))
+    assert KEY not in said.out + said.err
+
+
+def test_a_gateway_that_keeps_no_log_is_told_of(world):
+    """What to do instead; the key and the address that has it are not shown."""
+    folder, sandbox = world
+    sandbox.bill(Billing(is_open=False))
+    with pytest.raises(ConfigError, match="does not know this key, or keeps no log; ask the operator") as caught:
+        reconcile(str(folder / "out"), billed=Billed(from_gateway=folder / "job.toml"))
+    assert KEY not in str(caught.value)
+    assert "key=" not in str(caught.value)
