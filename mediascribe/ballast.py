@@ -41,7 +41,7 @@ class Ballast:
         except OSError as error:
             self.free()
             raise ConfigError(
-                f"no room for the answers of a run: {self.path.parent} needs {self.needed_bytes / 2**20:,.0f} MiB and"
+                f"no room for the answers of a run: {self.path.parent} needs {-(-self.needed_bytes // 2**20):,} MiB and"
                 f" more ({error.strerror}): free space, or lower `limits.concurrency` or `gateway.max_answer_bytes`"
             ) from None
         finally:

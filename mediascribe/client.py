@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # The gateway retries inside already; LiteLLM's retries would be billed and never seen (reliability notes 0.5).
 _HEADERS: Final = {"content-type": "application/json", "x-litellm-num-retries": "0"}
+_KEY_LENGTH: Final = 12  # a shorter one may be a word of the answer
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -97,7 +98,11 @@ class Client:
                 if len(content) > self._gateway.max_answer_bytes:
                     limit = self._gateway.max_answer_bytes
                     raise PermanentError(_failure("oversize", f"the answer is longer than {limit:,} bytes"))
-            return Answer(status=response.status_code, headers=headers, body=bytes(content))
+            # Some gateways quote the key that they refuse: it must not come into the journal.
+            body = (
+                bytes(content) if len(self._key) < _KEY_LENGTH else bytes(content).replace(self._key.encode(), b"***")
+            )
+            return Answer(status=response.status_code, headers=headers, body=body)
         finally:
             await response.aclose()
 

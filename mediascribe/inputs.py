@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mediascribe import answer, budget, job, manifest, models, plan, pricing, prompt, run, store, takedown
 from mediascribe.dataset import RunFacts, schema
-from mediascribe.errors import ConfigError
+from mediascribe.errors import ConfigError, DiskError
 from mediascribe.plan import Order, Plan
 from mediascribe.run import Outcome, RunFile
 from mediascribe.wanted import EVERYTHING
@@ -56,7 +56,11 @@ class Inputs:
 
     def plan(self, reasons: tuple[Reason, ...], wanted: Wanted = EVERYTHING) -> Plan:
         """Compare the manifest with the current results: a new run's plan, of the rows due for one of *reasons*."""
-        return plan.make(self.items(), self.facts(), self.order(reasons, wanted), self.store)
+        try:
+            return plan.make(self.items(), self.facts(), self.order(reasons, wanted), self.store)
+        except OSError as error:
+            said = error.strerror or str(error)
+            raise DiskError(f"{self.store.work} cannot take the plan: {said}: free space there") from None
 
     def order(self, reasons: tuple[Reason, ...], wanted: Wanted, *, examples: int = 0) -> Order:
         """What to plan: of the rows due for one of *reasons* those *wanted*; *examples* of each are kept."""
@@ -101,7 +105,7 @@ class Inputs:
     def facts(self) -> RunFacts:
         """The constant columns of a new run that begins now."""
         return RunFacts(
-            run_id=run.new_id(datetime.now(UTC)),
+            run_id=run.new_id(datetime.now(UTC), behind=run.newest_id(self.store)),
             job=self.job.name,
             model=self.job.model,
             dialect=self.dialect,

@@ -41,6 +41,8 @@ TOKEN_COLUMNS: Final = (
 )
 _ANSWERED: Final = ("ok", "truncated", "refused")
 _CAUSE: Final = ("status", "error_class", "error_code")
+_ID_TIME: Final = "%Y%m%dT%H%M%SZ-%f"
+_ID_TIME_LENGTH: Final = 23
 _LONGEST_RUN: Final = timedelta(days=31)
 RunStatus = Literal["completed", "stopped", "interrupted"]
 
@@ -117,12 +119,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     run: RunFile | None
 
 
-def new_id(now: datetime) -> str:
+def new_id(now: datetime, *, behind: str = "") -> str:
     """A run id: sortable by time to the microsecond, unique without coordination, fit for a file name.
 
-    Later runs must sort behind earlier ones, since the latest run has an item's current result.
+    Later runs must sort behind earlier ones, since the latest run has an item's current result: where the clock was set
+    back, the id counts on from the newest one, *behind*.
     """
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ-%f}{secrets.token_hex(2)}"
+    if f"{now.astimezone(UTC):{_ID_TIME}}" <= behind[:_ID_TIME_LENGTH]:
+        newest = datetime.strptime(behind[:_ID_TIME_LENGTH], _ID_TIME).replace(tzinfo=UTC)
+        now = newest + timedelta(microseconds=1)
+    return f"{now.astimezone(UTC):{_ID_TIME}}{secrets.token_hex(2)}"
+
+
+def newest_id(store: Store) -> str:
+    """The id of the newest run at *store*, closed or not; nothing where there was none."""
+    closed = [name.removeprefix(dataset.RUNS).removesuffix(".json") for name in store.list(dataset.RUNS)]
+    return max((*closed, *(unfinished.run_id for unfinished in plan.unfinished(store))), default="")
 
 
 def started_at(run_id: str) -> datetime:

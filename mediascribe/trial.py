@@ -200,7 +200,9 @@ class _Asked:
 
 
 def _place(output: Store) -> LocalStore:
-    place = LocalStore(root=output.work / trial_spending.FOLDER / run.new_id(datetime.now(UTC)))
+    place = LocalStore(
+        root=output.work / trial_spending.FOLDER / run.new_id(datetime.now(UTC), behind=run.newest_id(output))
+    )
     place.prepare()
     return place
 

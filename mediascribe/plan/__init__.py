@@ -145,8 +145,9 @@ def begin(plan: Plan, store: Store) -> None:
 
 
 def unfinished(store: Store) -> list[Plan]:
-    """The plans of runs that were never closed, oldest first."""
-    return [msgspec.json.decode(path.read_bytes(), type=Plan) for path in sorted(folder(store).glob("*.json"))]
+    """The plans of runs that were never closed, oldest first; wherever they were made, their rows lie beside them."""
+    found = [(path, msgspec.json.decode(path.read_bytes(), type=Plan)) for path in sorted(folder(store).glob("*.json"))]
+    return [msgspec.structs.replace(plan, path=str(path.with_suffix(".parquet"))) for path, plan in found]
 
 
 def remove(plan: Plan, store: Store) -> None:

@@ -38,6 +38,8 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     """Print *outcome* for a person: at most a screen."""
     for run in outcome.recovered:
         console.print(_recovered(run), highlight=False, soft_wrap=True)
+        for line in run.torn:
+            console.print(Text.assemble((f"{'journal':<10}", "bold"), line), highlight=False, soft_wrap=True)
     if outcome.run is None:
         console.print(_nothing_left(outcome), highlight=False, soft_wrap=True)
     else:

@@ -229,7 +229,11 @@ def test_the_key_is_nowcli(cli, job, gateway, prefect):
             "job.toml:13: unknown key `limits.concurency`; did you mean `concurrency`?",
         ),
         ({"more": "[limits\n"}, ["run", "job.toml"], "job.toml: not valid TOML: "),
-        ({"more": "[limits]\nconcurrency = 0\n"}, ["run", "job.toml"], "job.toml:13: `limits.concurrency` wants a number of requests in flight, 1 to 10,000, or \"auto\" (it says 0)"),
+        (
+            {"more": "[limits]\nconcurrency = 0\n"},
+            ["run", "job.toml"],
+            'job.toml:13: `limits.concurrency` wants a number of requests in flight, 1 to 10,000, or "auto"',
+        ),
         ({"top": 'shard_rows = "many"'}, ["run", "job.toml"], "job.toml:5: `shard_rows` = 'many': "),
         ({"more": 'system = "{{ titel }}"'}, ["run", "job.toml"], "m.csv: "),
         ({"manifest": "id,picture\n1,x\n"}, ["run", "job.toml"], "m.csv: "),

@@ -27,3 +27,12 @@ def test_an_id_tells_when_its_run_began():
     now = datetime(2026, 11, 23, 2, 45, 7, 123, tzinfo=timezone(timedelta(hours=1)))
     assert run.new_id(now).startswith("20261123T014507Z-000123")
     assert run.started_at(run.new_id(now)) == datetime(2026, 11, 23, 1, 45, 7, tzinfo=UTC)
+
+
+def test_an_id_sorts_behind_the_newest_run_even_when_the_clock_was_set_back():
+    """The clock says yesterday: the id counts on from the newest one, to the microsecond."""
+    newest = run.new_id(datetime(2026, 11, 23, 23, 59, 59, 999_999, tzinfo=UTC))
+    later = run.new_id(datetime(2026, 11, 22, tzinfo=UTC), behind=newest)
+    assert later > newest
+    assert later.startswith("20261124T000000Z-000000")
+    assert run.new_id(datetime(2026, 11, 25, tzinfo=UTC), behind=newest).startswith("20261125T000000Z-000000")
