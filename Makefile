@@ -18,7 +18,7 @@ test: .venv/.dev lint test-quick
 	$(BIN)/pytest tests/flows -m "not long"
 
 test-quick: .venv/.dev
-	$(BIN)/pytest tests/mediascribe -m "not wide and not long" -n 2 --dist worksteal
+	$(BIN)/pytest tests/mediascribe --ignore=tests/mediascribe/sandbox -m "not wide and not long" -n 2 --dist worksteal -q
 
 test-long: .venv/.dev .venv-litellm/.done
 	$(BIN)/pytest tests -m long

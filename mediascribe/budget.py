@@ -219,8 +219,8 @@ class Budget:
 def worst_cost(weight: Weight, model: str, prices: PriceBook, on: date) -> int | None:
     """The nano-dollars that a request of *weight* costs at most on the day *on*; None where *model* has no price.
 
-    Each token pays the dearest rate that its kind may be billed at, in any tier that the prompt can reach; what is asked
-    for the call itself comes on top.
+    Each token pays the dearest rate that its kind may be billed at, in any tier that the prompt can reach; what is
+    asked for the call itself comes on top.
     """
     price = prices.price_of(model, on)
     if price is None:

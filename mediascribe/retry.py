@@ -1,8 +1,8 @@
 """Retry: which attempt is the row's last, and how long to wait before the next.
 
 The one place of this policy. Types decide (`errors.py`). The wait after a rate limit is the limiter's business, since
-it is everybody's; in an outage a row waits for as long as the gateway asks, and then for the limiter. Ceilings below the
-job's own stand in `_ATTEMPTS_AT_MOST`.
+it is everybody's; in an outage a row waits for as long as the gateway asks, and then for the limiter. Ceilings below
+the job's own stand in `_ATTEMPTS_AT_MOST`.
 
 All rows together may retry only a share of what is sent (`RetryShare`): when much fails, first attempts go before
 retries, and a gateway in trouble is not asked several times as much (reliability notes 3.1: the budget saves it).

@@ -21,6 +21,8 @@ from mediascribe.errors import ConfigError, CorruptError
 from mediascribe.part import write_part
 from mediascribe.store import open_store
 
+pytestmark = pytest.mark.wide
+
 PRINT_DAYS = """
 import sys
 from mediascribe.cost import cost_table

@@ -20,6 +20,8 @@ from mediascribe.part import write_part
 from mediascribe.store import open_store
 from mediascribe.verification import verify
 
+pytestmark = pytest.mark.wide
+
 DAY_1, DAY_2 = "20261123T014500Z-3fa9c1", "20261124T014500Z-000000"
 
 

@@ -9,6 +9,8 @@ from mediascribe import plan
 from mediascribe.domain import REASONS, Failure, Item, Media
 from mediascribe.errors import ConfigError
 
+pytestmark = pytest.mark.wide
+
 RUN_1, RUN_2, RUN_3 = ("20261101T000000Z-aaaaaa", "20261102T000000Z-bbbbbb", "20261103T000000Z-cccccc")
 
 
