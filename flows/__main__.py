@@ -16,9 +16,9 @@ import msgspec
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from flows.commands import costs, keeping, prices, reconciling, reporting, trying
+from flows.commands import costs, keeping, planning, prices, reconciling, reporting, trying
 from mediascribe import __version__
-from mediascribe.domain import Reason, Status  # noqa: TC001 - cyclopts reads the annotations
+from mediascribe.domain import Status  # noqa: TC001 - cyclopts reads the annotations
 from mediascribe.errors import DiskError, MediascribeError, StoreError
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from mediascribe.doctor import Check
     from mediascribe.report.progress import Style
-    from mediascribe.run import Outcome
 
     Start = Callable[[Style], Awaitable[State[Any]]]
 
@@ -53,36 +52,6 @@ app = App(
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON object for programs, no progress.")]
 JobPath = Annotated[Path, Parameter(help="The job file, such as configs/jobs/demo.toml.")]
-
-
-@app.command
-def run(job: JobPath, *, json: Json = False) -> int:
-    """Ask about every manifest row that has no result yet. Run it again at any time: nothing is paid for twice."""
-
-    async def start(style: Style) -> State[Any]:
-        from flows.caption import caption  # noqa: PLC0415 - Prefect takes a second to import
-
-        return await caption(job=str(job), progress=style, return_state=True)
-
-    return _flow(job, ("new",), start, json=json)
-
-
-@app.command
-def backfill(
-    job: JobPath,
-    *,
-    reason: Annotated[list[Reason] | None, Parameter(help="Ask rows due for this reason; may be given again.")] = None,
-    json: Json = False,
-) -> int:
-    """Ask again what failed or is stale. Without --reason: what is new or failed."""
-    reasons = tuple(reason or ("new", "failed"))
-
-    async def start(style: Style) -> State[Any]:
-        from flows.backfill import backfill as flow  # noqa: PLC0415 - Prefect takes a second to import
-
-        return await flow(job=str(job), reasons=reasons, progress=style, return_state=True)
-
-    return _flow(job, reasons, start, json=json)
 
 
 @app.command
@@ -134,11 +103,13 @@ def sandbox(
     return 0
 
 
-for command in (costs.cost, keeping.verify, keeping.errors, keeping.compact, keeping.forget):
-    app.command(command)
 app.command(trying.try_, name="try")
-for asked in (trying.diff, trying.replay, trying.init, reporting.report, reconciling.reconcile):
-    app.command(asked)
+for command in (
+    *(planning.run, planning.backfill, planning.plan, trying.diff, trying.replay, trying.init),
+    *(costs.cost, reporting.report, reconciling.reconcile),
+    *(keeping.verify, keeping.errors, keeping.compact, keeping.forget),
+):
+    app.command(command)
 shown = App(name="prices", help="Show, check and pull prices.")
 shown.command(prices.show)
 shown.command(prices.check)
@@ -183,54 +154,6 @@ async def _examined(job: str, show: Callable[[Check], None]) -> list[Check]:
             show(one)
             checks.append(one)
     return checks
-
-
-def _flow(job: Path, reasons: tuple[Reason, ...], start: Start, *, json: bool) -> int:
-    """Run a flow here, under the configured Prefect server or an embedded one, and print how it ended.
-
-    What is wrong with the job, or that there is nothing to ask, is found before Prefect is started.
-    """
-    from mediascribe.inputs import check  # noqa: PLC0415
-    from mediascribe.report.summary import print_outcome  # noqa: PLC0415 - other commands do without
-    from mediascribe.session import nothing_to_ask  # noqa: PLC0415
-
-    inputs = check(str(job))
-    outcome = nothing_to_ask(inputs, reasons)
-    if not outcome:
-        for warning in inputs.warnings():
-            _say(f"warning: {warning}")
-        outcome = _run(start("none" if json else "auto"), quiet=json)
-    if json:
-        _print_json(msgspec.to_builtins(outcome))
-    else:
-        print_outcome(outcome, Console())
-    if outcome.run and outcome.run.stopped:
-        return 130 if outcome.run.status == "interrupted" else 1
-    return 0
-
-
-def _run(starting: Awaitable[State[Any]], *, quiet: bool) -> Outcome:
-    """Run the flow under the configured Prefect server, or under one of its own."""
-    from flows import embedded  # noqa: PLC0415 - Prefect takes a second to import
-
-    if embedded.is_configured():
-        return asyncio.run(_outcome(starting))
-    if not quiet:
-        _say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
-    with embedded.server():
-        return asyncio.run(_outcome(starting))
-
-
-async def _outcome(running: Awaitable[State[Any]]) -> Outcome:
-    """What the flow gave, or its error as itself."""
-    state = await running
-    given = await state.aresult(raise_on_failure=False)
-    while isinstance(given, BaseExceptionGroup):
-        given = given.exceptions[0]
-    if isinstance(given, BaseException):
-        raise given
-    outcome: Outcome = given
-    return outcome
 
 
 def _print_json(value: object) -> None:

@@ -9,13 +9,18 @@ from prefect.states import Completed, Failed
 from rich.console import Console
 
 from flows.signals import draining
+from mediascribe.means import FULL, Means, within
+from mediascribe.plan import kept
 from mediascribe.report.progress import Meter, Style, shown
 from mediascribe.session import Session, session
+from mediascribe.wanted import EVERYTHING, Wanted
 from tasks.describe import describe_shard
-from tasks.plan import plan_run, recover_runs
+from tasks.plan import begin_plan, plan_run, recover_runs
 from tasks.publish import drop_plan, publish_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prefect.client.schemas.objects import State
 
     from mediascribe.describe import ShardReport
@@ -27,14 +32,34 @@ if TYPE_CHECKING:
 _SHARDS_AT_ONCE: Final = 2
 
 
-async def fill(job: str, reasons: tuple[Reason, ...], progress: Style) -> State[Outcome]:
-    """Ask about every item of the *job* file's manifest that is due for one of *reasons*.
+async def fill(
+    job: str,
+    reasons: tuple[Reason, ...],
+    progress: Style,
+    wanted: Wanted = EVERYTHING,
+    means: Means = FULL,
+) -> State[Outcome]:
+    """Ask about the items of the *job* file's manifest that are due for one of *reasons* and *wanted*, within *means*.
 
     The state is Failed, named Stopped, when the run ended before its plan did; what was answered is kept all the same.
     """
-    async with session(job, _tell) as opened:
+    return await _run(job, lambda opened: plan_run(opened, reasons, wanted), progress, means)
+
+
+async def finish(plan: str, progress: Style) -> State[Outcome]:
+    """Ask about the rows of the kept *plan* that have no result since it was made; the state is as `fill` gives it."""
+    made = kept.load(plan)
+    state = await _run(made.job_path, lambda opened: begin_plan(opened, made), progress, FULL)
+    if state.is_completed():
+        kept.remove(made)
+    return state
+
+
+async def _run(job: str, draw_up: Callable[[Session], Plan], progress: Style, means: Means) -> State[Outcome]:
+    async with session(job, _tell) as held:
+        opened = within(held, means)
         recovered = recover_runs(opened)
-        plan = plan_run(opened, reasons)
+        plan = draw_up(opened)
         run = publish_run(opened, plan, await _describe(opened, plan, progress)) if plan.rows else None
         if run is None:
             drop_plan(opened, plan)

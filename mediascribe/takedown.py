@@ -212,7 +212,8 @@ def _carry_out(store: Store, name: str, stone: Tombstone) -> Tombstone:
         _take_words(store, run_id, messages - {None})
     for unfinished in plan.unfinished(store):
         _clear_plan(store, unfinished, marks)
-    shutil.rmtree(store.work / "duckdb", ignore_errors=True)  # what a killed plan had spilled
+    for folder in ("duckdb", "planned"):  # what a killed plan had spilled; plans kept for later, with their URLs
+        shutil.rmtree(store.work / folder, ignore_errors=True)
     for part in held:
         replace(store, [part], lambda table: table.filter(pa.array([one not in marks for one in _marks(table)])))
     done = msgspec.structs.replace(stone, complete=True)

@@ -1,0 +1,218 @@
+"""The commands that ask, and the one that says beforehand what they would: plan, run, backfill."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+
+from flows.commands.choices import Filters, JobPath, Json, Looking, Own, Reasons
+from mediascribe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from prefect.client.schemas.objects import State
+
+    from mediascribe.domain import Reason
+    from mediascribe.forecast import Forecast
+    from mediascribe.inputs import Inputs
+    from mediascribe.means import Means
+    from mediascribe.plan.kept import Kept
+    from mediascribe.report.progress import Style
+    from mediascribe.run import Outcome, RunFile
+    from mediascribe.wanted import Wanted
+
+    Start = Callable[[Style], Awaitable[State[Any]]]
+
+_BACKFILL: Final[tuple[Reason, ...]] = ("new", "failed")
+
+
+def run(
+    job: Annotated[Path, Parameter(help="The job file, or a plan that `plan` made.")], *, json: Json = False
+) -> int:
+    """Ask about every manifest row that has no result yet. Run it again at any time: nothing is paid for twice."""
+    from mediascribe.plan import kept  # noqa: PLC0415 - other commands do without
+
+    made = kept.load(job) if kept.is_kept(job) else None
+
+    async def start(style: Style) -> State[Any]:
+        from flows.caption import caption  # noqa: PLC0415 - Prefect takes a second to import
+
+        path, plan = (made.job_path, str(job)) if made else (str(job), None)
+        return await caption(job=path, plan=plan, progress=style, return_state=True)
+
+    if made is None:
+        return _asked(_checked(job), ("new",), start, json=json)
+    inputs = _checked(Path(made.job_path))
+    kept.check(made, inputs)
+    status = _asked(inputs, None, start, json=json)
+    if status and not json:
+        _say(f"to go on with the rest of this plan:  mediascribe run {job}")
+    return status
+
+
+def backfill(
+    job: JobPath,
+    *,
+    reason: Reasons = None,
+    filters: Filters | None = None,
+    own: Own | None = None,
+    json: Json = False,
+) -> int:
+    """Ask again what failed or is stale. Without --reason: what is new or failed."""
+    reasons = tuple(reason or _BACKFILL)
+    wanted, means = (filters or Filters()).wanted(), (own or Own()).means()
+    filtered = filters is not None and filters != Filters()
+    return _asked(_checked(job), None if filtered else reasons, _backfill(job, reasons, wanted, means), json=json)
+
+
+def plan(
+    job: JobPath,
+    *,
+    reason: Reasons = None,
+    filters: Filters | None = None,
+    looking: Looking | None = None,
+    json: Json = False,
+) -> int:
+    """Say what would be asked, why, and what it would cost; with --reason also of a backfill. Sends nothing.
+
+    The plan is kept: `mediascribe run PLAN` asks exactly its rows. Only --pilot asks, and is paid for.
+    """
+    from mediascribe import forecast  # noqa: PLC0415 - other commands do without
+    from mediascribe.plan import kept  # noqa: PLC0415 - likewise
+
+    looking, wanted = looking or Looking(), (filters or Filters()).wanted()
+    reasons: tuple[Reason, ...] = tuple(reason or (("failed",) if wanted.error_classes else ("new",)))
+    what_ifs = [forecast.parse(one) for one in looking.what_if or ()]
+    if looking.pilot is not None and looking.pilot < 1:
+        raise ConfigError(f"--pilot {looking.pilot}: wants a number of rows, 1 or more")
+    inputs = _checked(job, keyless=looking.pilot is None)
+    made = _made(inputs, reasons, wanted, looking.explain)
+    piloted = None
+    if looking.pilot and made.plan.rows:
+        piloted = _piloted(job, inputs, made, looking.pilot, quiet=json)
+        made = _made(inputs, reasons, wanted, looking.explain)
+    found = forecast.forecast(inputs, made.plan, what_ifs)
+    if not made.plan.rows:
+        kept.remove(made)
+    _show(made, found, looking, piloted, json=json)
+    return 1 if piloted and piloted.stopped else 0
+
+
+def _made(inputs: Inputs, reasons: tuple[Reason, ...], wanted: Wanted, examples: int) -> Kept:
+    """The plan, kept; what killed runs had received is published first, so that it is not asked again."""
+    from mediascribe import planning  # noqa: PLC0415 - other commands do without
+
+    made, recovered = planning.make(inputs, inputs.order(reasons, wanted, examples=examples))
+    for one in recovered:
+        _say(f"recovered {one.wrote.rows:,} answers of run {one.run_id}, which was interrupted")
+    return made
+
+
+def _piloted(job: Path, inputs: Inputs, made: Kept, rows: int, *, quiet: bool) -> RunFile | None:
+    """The run that asked the pilot's rows of the plan *made*, which is removed."""
+    from mediascribe import pilot  # noqa: PLC0415 - other commands do without
+    from mediascribe.means import FULL  # noqa: PLC0415 - likewise
+    from mediascribe.plan import kept  # noqa: PLC0415 - likewise
+    from mediascribe.wanted import Wanted  # noqa: PLC0415 - likewise
+
+    ids = pilot.of_plan(inputs, made.plan, rows)
+    kept.remove(made)
+    start = _backfill(job, made.plan.reasons, Wanted(ids=sorted(ids)), FULL)
+    outcome = _run(start("none" if quiet else "auto"), quiet=quiet)
+    return outcome.run
+
+
+def _show(made: Kept, found: Forecast, looking: Looking, piloted: RunFile | None, *, json: bool) -> None:
+    from mediascribe import plan as plans  # noqa: PLC0415 - other commands do without
+    from mediascribe.report.forecasts import print_examples, print_forecast  # noqa: PLC0415 - likewise
+
+    examples = plans.explain(made.plan, looking.explain)
+    if json:
+        shown = {"plan": str(made.path), "rows": made.plan.rows, "counts": made.plan.counts, "forecast": found}
+        _print_json(shown | {"failed": made.plan.failed, "examples": examples, "pilot": piloted})
+        return
+    console = Console()
+    if piloted:
+        cost = piloted.wrote.cost_usd
+        said = "unknown" if cost is None else f"${cost:,.6f}"
+        console.print(f"pilot: {piloted.wrote.rows:,} rows asked, cost {said}; they are done", highlight=False)
+    print_forecast(found, made.plan.counts, console)
+    print_examples(examples, console)
+    if made.plan.rows:
+        console.print(f"plan: {made.path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"to ask exactly these rows:  mediascribe run {made.path}", highlight=False, soft_wrap=True)
+
+
+def _backfill(job: Path, reasons: tuple[Reason, ...], wanted: Wanted, means: Means) -> Start:
+    async def start(style: Style) -> State[Any]:
+        from flows.backfill import backfill as flow  # noqa: PLC0415 - Prefect takes a second to import
+
+        return await flow(job=str(job), reasons=reasons, wanted=wanted, means=means, progress=style, return_state=True)
+
+    return start
+
+
+def _checked(job: Path, *, keyless: bool = False) -> Inputs:
+    from mediascribe.inputs import check  # noqa: PLC0415 - other commands do without
+
+    return check(str(job), keyless=keyless)
+
+
+def _asked(inputs: Inputs, reasons: tuple[Reason, ...] | None, start: Start, *, json: bool) -> int:
+    """Run a flow, and print how it ended; that nothing is due for *reasons* is found before Prefect is started."""
+    from mediascribe.report.summary import print_outcome  # noqa: PLC0415 - other commands do without
+    from mediascribe.session import nothing_to_ask  # noqa: PLC0415 - likewise
+
+    outcome = nothing_to_ask(inputs, reasons) if reasons else None
+    if not outcome:
+        for warning in inputs.warnings():
+            _say(f"warning: {warning}")
+        outcome = _run(start("none" if json else "auto"), quiet=json)
+    if json:
+        _print_json(outcome)
+    else:
+        print_outcome(outcome, Console())
+    if outcome.run and outcome.run.stopped:
+        return 130 if outcome.run.status == "interrupted" else 1
+    return 0
+
+
+def _run(starting: Awaitable[State[Any]], *, quiet: bool) -> Outcome:
+    """Run the flow under the configured Prefect server, or under one of its own."""
+    from flows import embedded  # noqa: PLC0415 - Prefect takes a second to import
+
+    if embedded.is_configured():
+        return asyncio.run(_outcome(starting))
+    if not quiet:
+        _say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
+    with embedded.server():
+        return asyncio.run(_outcome(starting))
+
+
+async def _outcome(running: Awaitable[State[Any]]) -> Outcome:
+    """What the flow gave, or its error as itself."""
+    state = await running
+    given = await state.aresult(raise_on_failure=False)
+    while isinstance(given, BaseExceptionGroup):
+        given = given.exceptions[0]
+    if isinstance(given, BaseException):
+        raise given
+    outcome: Outcome = given
+    return outcome
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value)).decode())  # noqa: T201 - the command's product
+
+
+def _say(message: str) -> None:
+    """Tell the person at the terminal, beside the command's product."""
+    for line in message.splitlines():
+        print(f"mediascribe: {line}", file=sys.stderr)  # noqa: T201 - stderr is for that
