@@ -12,10 +12,9 @@ demo: .venv/.run
 	@$(BIN)/mediascribe show data/demo --status ok --limit 3
 	@$(BIN)/mediascribe cost data/demo --by model,media_kind
 
-test: .venv/.dev lint test-quick
+test: .venv/.dev lint
 	$(BIN)/pytest tests/mediascribe -m "not long" -n 2 --dist worksteal --cov --cov-branch --cov-report=term --cov-fail-under=95
-	$(BIN)/pytest tests/conformance tests/samples
-	$(BIN)/pytest tests/flows -m "not long"
+	$(BIN)/pytest tests/conformance tests/samples tests/flows -m "not long" -n 2 --dist loadfile
 
 test-quick: .venv/.dev
 	$(BIN)/pytest tests/mediascribe --ignore=tests/mediascribe/sandbox -m "not wide and not long" -n 2 --dist worksteal -q

@@ -43,7 +43,7 @@ def test_a_run_then_nothing_left(cli, job, gateway):
 def test_the_parquet_agrees_with_the_gateways_ledger(cli, job, gateway):
     """Tokens and money in the result are those that the gateway says it billed, to the nano-dollar."""
     gateway.behave("*", Behaviour(faults=(Fault("empty_content", rate=0.2), Fault("bad_status", rate=0.2))))
-    ended = cli("run", job(rows=60, more="[retry]\nfirst_wait_s = 0.01\n"), "--json")
+    ended = cli("run", job(rows=60, more="[retry]\nfirst_wait_s = 0.01\nshare = 1.0\n"), "--json")
     assert ended.status == 0, ended
     run, ledger = json.loads(ended.out)["run"], gateway.ledger()
     billed = sum(entry.prompt_tokens + entry.completion_tokens for entry in ledger)

@@ -91,6 +91,7 @@ def test_a_plan_compares_with_the_current_result(store, build, history, statuses
 
 
 @pytest.mark.wide
+@pytest.mark.long
 @pytest.mark.parametrize("statuses", list(itertools.product(STATUSES, repeat=3)))
 def test_every_reader_agrees(store, history, statuses):
     """`current`, `latest`, and README's lines for pandas and DuckDB name the same row, whatever came in which order."""

@@ -461,7 +461,9 @@ async def test_a_stop_between_two_questions_keeps_the_first_answer(bench, store,
     assert round(row["cost_usd"] * 1e9) == sum(entry.nano_usd for entry in gateway.ledger())
 
 
-@pytest.mark.parametrize("answers", ["least", "random", "most"])
+@pytest.mark.parametrize(
+    "answers", [pytest.param("least", marks=pytest.mark.long), "random", pytest.param("most", marks=pytest.mark.long)]
+)
 async def test_no_answer_length_passes_the_budget(bench, store, gateway, answers):
     """Five hundred at a time, answers as long as the gateway likes: its ledger stays within the cap, and near it."""
     gateway.behave("*", Behaviour(answer_tokens=answers, latency_s=0.5))

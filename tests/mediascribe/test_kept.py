@@ -130,12 +130,13 @@ def test_shards_are_cut_anew(job, build):
     assert [[item.item_id for item, _ in plan.read(shard)] for shard in run.shards] == [["b", "c"], ["a#4"]]
 
 
-def test_what_was_taken_down_is_not_asked(job):
-    """An item that is forgotten is left out of plans that were made before, its repeated rows as well."""
+def test_a_takedown_takes_kept_plans_with_it(job):
+    """They hold ids and URLs: after it there is nothing of them left, and a new plan leaves the item out."""
     inputs = job()
-    one = made(inputs)
+    made(inputs)
     forget(inputs.store, ["a"], datetime.now(UTC))
-    assert ids(begun(inputs, one)) == ["b", "c"]
+    assert not (inputs.store.work / "planned").exists()
+    assert ids(begun(inputs, made(inputs))) == ["b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from mediascribe.sandbox import Behaviour, Billing, Fault, Sandbox
 from mediascribe.sandbox.billing import log_lines
 from mediascribe.session import session
 
-pytestmark = pytest.mark.wide
+pytestmark = [pytest.mark.wide, pytest.mark.long]
 
 KEY = "sk-canary0123456789abcdef"
 ROWS = 1_200

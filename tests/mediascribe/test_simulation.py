@@ -103,6 +103,7 @@ def test_an_unknown_limit_and_an_outage_fail_no_row():
     assert gateway.calls["outage"] <= 314
 
 
+@pytest.mark.long
 def test_a_known_limit_is_never_refused():
     """Row H: 0 rows failed, 0 refusals, at most 1.03 of the time at best, 83 calls in the outage, 1.00 calls a row."""
     gateway = Gateway(Bucket(20.0), outages=(OUTAGE,))
@@ -113,6 +114,7 @@ def test_a_known_limit_is_never_refused():
     assert gateway.calls["outage"] <= 83
 
 
+@pytest.mark.long
 def test_a_window_of_a_minute_is_used_up_too():
     """The same with 6,000 rows against a window that is full for most of its first minute; at best 420 s."""
     gateway = Gateway(Sliding(20.0), outages=((100.0, 220.0),))
@@ -131,6 +133,7 @@ def test_every_outage_ends_with_a_probe():
 
 
 @pytest.mark.parametrize("quota", [Bucket, EachSecond])
+@pytest.mark.long
 def test_a_hidden_quota_is_found_in_half_a_minute(quota):
     """85 % of it from then on, over 90 % in the long run, with less than 1 % refused."""
     gateway = Gateway(quota(20.0))
@@ -140,6 +143,7 @@ def test_a_hidden_quota_is_found_in_half_a_minute(quota):
     assert share_of_refusals(gateway, 60, 300) < 0.01
 
 
+@pytest.mark.long
 def test_a_hidden_window_of_a_minute_is_used_in_every_minute():
     """90 % of each minute's quota, with less than 1 % refused after the first."""
     gateway = Gateway(Sliding(20.0))
@@ -150,6 +154,7 @@ def test_a_hidden_window_of_a_minute_is_used_in_every_minute():
 
 
 @pytest.mark.parametrize("quota", [Bucket, EachSecond])
+@pytest.mark.long
 def test_a_quota_that_halves_and_doubles_is_found_again(quota):
     """Half a minute after each change at least 85 % of the new quota is used."""
     gateway = Gateway(quota(20.0))
@@ -160,6 +165,7 @@ def test_a_quota_that_halves_and_doubles_is_found_again(quota):
     assert gateway.taken(300, 360) >= 0.9 * 60 * 20
 
 
+@pytest.mark.long
 def test_a_window_of_a_minute_that_halves_and_doubles_is_used_up_again():
     """What the window still holds counts: 600 in any minute after the change, 1,200 after the next."""
     gateway = Gateway(Sliding(20.0))
@@ -168,6 +174,7 @@ def test_a_window_of_a_minute_that_halves_and_doubles_is_used_up_again():
     assert gateway.taken(270, 420) >= 0.85 * 150 * 20
 
 
+@pytest.mark.long
 def test_places_at_once_are_found_too():
     """A gateway that answers 40 at a time: 75 % of that at least, with less than 1 % refused."""
     gateway = Gateway(AtOnce(40))
@@ -184,6 +191,7 @@ def test_a_quota_of_a_few_a_minute_is_used_up():
     assert gateway.calls["refused"] <= gateway.calls["answered"]
 
 
+@pytest.mark.long
 def test_a_gateway_that_refuses_everything_for_an_hour_is_tried_and_found_again():
     """Each minute a request or two; when it answers again, the pace is back within five minutes."""
     gateway = Gateway(Bucket(20.0))
@@ -215,6 +223,7 @@ def test_poison_rows_fail_alone():
 
 
 @pytest.mark.parametrize("per_minute", [600.0, 6000.0, 30_000.0])
+@pytest.mark.long
 def test_a_quota_is_used_although_timers_are_late(per_minute):
     """With timers 1 ms late, a steady minute holds 98 % of the quota at least, and never more than all of it."""
 
