@@ -21,19 +21,19 @@ import math
 import random
 import time
 from collections import OrderedDict
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from mediascribe.allowance import Allowance
 from mediascribe.breaker import Breaker
 from mediascribe.cooldown import Cooldown
 from mediascribe.pace import Pace
 from mediascribe.quota import Quotas
+from mediascribe.slot import Slot
 from mediascribe.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from mediascribe.breaker import Outage
     from mediascribe.job_sections import LimitsSection, ModelLimits
@@ -43,8 +43,7 @@ Bound = Literal["window", "requests_per_minute", "tokens_per_minute", "learned_p
 _TICK_S: Final = 1e-6  # what a timer may come early, by rounding
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """A request that may leave: when, the tokens reserved for it, and how it stood in the window."""
 
     at: float
@@ -110,14 +109,9 @@ class Limiter:
         """Seconds until the next request may leave after a rate limit; 0 when none is in force."""
         return max(0.0, self._cooldown.open_at - self._clock())
 
-    @asynccontextmanager
-    async def slot(self, tokens: int = 0) -> AsyncIterator[Admission]:
+    def slot(self, tokens: int = 0) -> Slot:
         """Wait for this caller's turn, and hold a place in the window; *tokens* is what the answer may cost in all."""
-        admission = await self._turn(tokens)
-        try:
-            yield admission
-        finally:
-            self._left_window(admission)
+        return Slot(self, tokens)
 
     def settle(self, admission: Admission, tokens: int) -> None:
         """Learn what the answer really cost in tokens; 0 for one that billed nothing."""
@@ -131,8 +125,8 @@ class Limiter:
 
     def succeeded(self, admission: Admission) -> None:
         """Learn that a request was answered well."""
-        self.answered()
         now = self._clock()
+        self._up(now)
         if self._cooldown.succeeded(admission.at):
             self._pace.resumed(admission.at)
         if admission.in_last_place:
@@ -145,8 +139,8 @@ class Limiter:
         A refusal is blamed on the window where the request took its last place, and on the pace where none is known,
         where the request did not take the last place, and where the gateway goes on refusing.
         """
-        self.answered()
         now = self._clock()
+        self._up(now)
         self._pace.returned(admission.at)
         if not self._cooldown.refused(admission.at, now, wait_s):
             return
@@ -165,9 +159,7 @@ class Limiter:
 
     def answered(self) -> None:
         """Learn that the gateway answered, though not with what was asked for."""
-        if self._breaker.is_open:
-            self._quotas.restart(self._clock())
-        self._breaker.answered()
+        self._up(self._clock())
         self._pump()
 
     def failed(self, row: object, why: str) -> bool:
@@ -197,8 +189,8 @@ class Limiter:
             why=self._why(bound),
         )
 
-    async def _turn(self, tokens: int) -> Admission:
-        """Stand in line until it is this caller's turn."""
+    async def turn(self, tokens: int) -> Admission:
+        """Stand in line until it is this caller's turn; `left_window` ends what this began."""
         now = self._clock()
         if not self._line and self._hold(now, tokens)[0] <= now + _TICK_S:
             return self._admit(now, tokens, waited_for=None)
@@ -270,17 +262,24 @@ class Limiter:
         full = self._in_flight >= window
         return Admission(now, tokens, window, in_last_place=full, paced=waited_for == "learned_pace", is_probe=is_probe)
 
-    def _left_window(self, admission: Admission) -> None:
+    def left_window(self, admission: Admission) -> None:
+        """Give back the place in the window."""
         self._in_flight -= 1
         if admission.is_probe:
             self._breaker.probed()
         self._pump()
 
+    def _up(self, now: float) -> None:
+        """The gateway is not down."""
+        if self._breaker.is_open:
+            self._quotas.restart(now)
+        self._breaker.answered()
+
     def _unused(self, admission: Admission) -> None:
         """Give back what a caller got who was cancelled in the same instant."""
         self._quotas.correct(admission.at, requests=-1, tokens=-admission.tokens)
         self._pace.returned(admission.at)
-        self._left_window(admission)
+        self.left_window(admission)
 
     def _why(self, bound: Bound | None) -> str | None:
         """*bound* in one sentence."""

@@ -163,7 +163,9 @@ class TestForget:
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("operations", range(26))
+@pytest.mark.parametrize(
+    "operations", [pytest.param(count, marks=[pytest.mark.long] if count % 5 else []) for count in range(26)]
+)
 def test_a_takedown_cut_short_is_finished_by_the_next_start(output, unfinished, monkeypatch, operations):
     """Killed after any change of a name: before the tombstone nothing went, after it the next start completes it."""
     before = rows_of(output)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mediascribe.domain import Failure
 from mediascribe.manifest import batch
 
-pytestmark = pytest.mark.wide
+pytestmark = [pytest.mark.wide, pytest.mark.long]
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 URLS = [
