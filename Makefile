@@ -20,7 +20,7 @@ test-quick: .venv/.dev
 	$(BIN)/pytest tests/mediascribe --ignore=tests/mediascribe/sandbox -m "not wide and not long" -n 2 --dist worksteal -q
 
 test-long: .venv/.dev .venv-litellm/.done
-	$(BIN)/pytest tests -m long
+	$(BIN)/pytest tests -m long -n 2 --dist loadfile
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .
