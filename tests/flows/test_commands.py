@@ -55,6 +55,7 @@ def test_the_parquet_agrees_with_the_gateways_ledger(cli, job, gateway):
     assert len(ledger) == sum(row["attempts"] for row in dataset.history(cli.folder / "out").to_pylist())
 
 
+@pytest.mark.long
 def test_kill_9_loses_no_answer_and_pays_for_none_twice(cli, job, gateway):
     """Killed at three moments; in the end every row has one result, and what was billed twice was counted in doubt."""
     gateway.behave("*", Behaviour(latency_s=0.02, jitter_s=0.05))
@@ -79,7 +80,9 @@ def test_kill_9_loses_no_answer_and_pays_for_none_twice(cli, job, gateway):
     assert verification.verify(cli.folder / "out").ok
 
 
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), pytest.param(signal.SIGTERM, "SIGTERM", marks=pytest.mark.long)]
+)
 def test_the_first_signal_lets_what_is_in_flight_land(cli, job, gateway, number, name):
     """Nothing more is sent, nothing is in doubt, all that was billed is kept, and the summary says how to go on."""
     gateway.behave("*", Behaviour(latency_s=0.3))
@@ -101,6 +104,7 @@ def test_the_first_signal_lets_what_is_in_flight_land(cli, job, gateway, number,
     assert len(gateway.ledger()) == 60
 
 
+@pytest.mark.long
 def test_the_second_ctrl_c_cuts_and_keeps_every_answer(cli, job, gateway, embedded):
     """Ctrl-C reaches the whole terminal: the run leaves nothing behind, and the next one goes on."""
     gateway.behave("*", Behaviour(latency_s=0.1))

@@ -15,7 +15,7 @@ from mediascribe.cost.reconciliation import Export, reconcile
 from mediascribe.dataset import write_run
 from mediascribe.domain import Cost
 
-pytestmark = pytest.mark.wide
+pytestmark = [pytest.mark.wide, pytest.mark.long]
 
 RUN_ID = "20261123T014500Z-3fa9c1"
 AT = int(datetime(2026, 11, 23, 1, 45, tzinfo=UTC).timestamp())
