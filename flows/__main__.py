@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from flows.commands import costs, keeping, planning, prices, reconciling, reporting, trying
+from flows.commands.telling import print_json, say
 from mediascribe import __version__
 from mediascribe.domain import Status  # noqa: TC001 - cyclopts reads the annotations
 from mediascribe.errors import DiskError, MediascribeError, StoreError
@@ -61,7 +62,7 @@ def doctor(job: JobPath, *, json: Json = False) -> int:
 
     checks = asyncio.run(_examined(str(job), (lambda _: None) if json else lambda one: print_check(one, Console())))
     if json:
-        _print_json([msgspec.to_builtins(check) for check in checks])
+        print_json([msgspec.to_builtins(check) for check in checks])
     return 1 if any(check.verdict == "fail" for check in checks) else 0
 
 
@@ -79,7 +80,7 @@ def show(
 
     rows = dataset.latest(output, limit, status=status)
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         print_rows(rows, Console())
     return 0
@@ -124,13 +125,13 @@ def main(tokens: list[str] | None = None) -> None:
     try:
         status = app(tokens, exit_on_error=False, print_error=False)
     except (StoreError, DiskError) as error:
-        _say(f"{error}; run the same command again to go on")
+        say(f"{error}; run the same command again to go on")
         status = 1
     except (MediascribeError, CycloptsError) as error:
-        _say(str(error))
+        say(str(error))
         status = 2
     except KeyboardInterrupt:
-        _say("interrupted; every answer received is kept: run the same command again to go on")
+        say("interrupted; every answer received is kept: run the same command again to go on")
         status = 130
     sys.exit(status or 0)
 
@@ -154,16 +155,6 @@ async def _examined(job: str, show: Callable[[Check], None]) -> list[Check]:
             show(one)
             checks.append(one)
     return checks
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())  # noqa: T201 - the command's product
-
-
-def _say(message: str) -> None:
-    """Tell the person at the terminal, beside the command's product."""
-    for line in message.splitlines():
-        print(f"mediascribe: {line}", file=sys.stderr)  # noqa: T201 - stderr is for that
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ class Describer:
         store = self._landing.store
         if dataset.has_part(store, shard):
             return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=(), spent={})
-        folder = journal_folder(store, shard)
+        folder = journal.place(store.work, shard)
         desk = _Desk(journal.replay(folder))
         try:
             with Journal(folder, ballast=self._landing.ballast, on_full=self._full) as desk.log:
@@ -190,7 +190,7 @@ class Describer:
             stopped=str(stopped) if stopped else None,
             drained=isinstance(stopped, DrainError),
         )
-        keep_report(journal_folder(self._landing.store, shard), report)
+        keep_report(journal.place(self._landing.store.work, shard), report)
         return report
 
 
@@ -222,11 +222,6 @@ def keep_report(folder: Path, report: ShardReport) -> None:
     written.replace(folder / REPORT)
     for segment in journal.segments(folder):
         segment.unlink()
-
-
-def journal_folder(store: Store, shard: Shard) -> Path:
-    """Where *shard*'s attempts and answers are until its part is published."""
-    return store.work / "journal" / shard.run_id / f"{shard.number:05d}"
 
 
 def publish(store: Store, facts: RunFacts, shard: Shard, records: list[Record]) -> str | None:

@@ -6,13 +6,14 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mediascribe import answer, budget, job, manifest, models, plan, pricing, prompt, run, store, takedown
+from mediascribe.budget import Budget
 from mediascribe.dataset import RunFacts, schema
 from mediascribe.errors import ConfigError, DiskError
 from mediascribe.plan import Order, Plan
+from mediascribe.pricing import places
 from mediascribe.run import Outcome, RunFile
 from mediascribe.wanted import EVERYTHING
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from mediascribe.prompt import Prompt
     from mediascribe.store import Store
     from mediascribe.wanted import Wanted
-
-_CONFIGS: Final = (Path("configs"), Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +101,12 @@ class Inputs:
             run=closed,
         )
 
+    def budget(self) -> Budget:
+        """The job's budget, beside what its runs and trials have spent; those must be closed by now."""
+        now = datetime.now(UTC)
+        spent = run.spent_before(self.store, now.date())
+        return Budget(self.job.budget, self.job.limits.requests_per_day, spent=spent, now=lambda: datetime.now(UTC))
+
     def facts(self) -> RunFacts:
         """The constant columns of a new run that begins now."""
         return RunFacts(
@@ -131,7 +136,7 @@ def check(job_path: str, *, keyless: bool = False) -> Inputs:
     asked = prompt.load(read.prompt, job_path=job_path)
     relative_urls = read.media.base_url is not None
     rows = manifest.open_manifest(read.manifest, variables=asked.variables, relative_urls=relative_urls)
-    table = models.load(config("models.toml"))
+    table = models.load(places.found("models.toml"))
     model = table.get(read.model)
     prices = pricing.in_force(read.gateway.base_url)
     with named(job_path):
@@ -150,11 +155,6 @@ def check(job_path: str, *, keyless: bool = False) -> Inputs:
         prices=prices,
         key=None if keyless or read.gateway.base_url == job.SANDBOX_URL else _key(read.gateway, job_path),
     )
-
-
-def config(name: str) -> Path | None:
-    """The table *name*: that of the folder in which the command runs, else that of the installation."""
-    return next((folder / name for folder in _CONFIGS if (folder / name).is_file()), None)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import msgspec
 
 from mediascribe import journal, plan
 from mediascribe.case import Case
-from mediascribe.describe import REPORT, Cases, ShardReport, journal_folder, publish
+from mediascribe.describe import REPORT, Cases, ShardReport, publish
 from mediascribe.domain import Request
 from mediascribe.store import shipping
 
@@ -28,13 +28,13 @@ def recover(unfinished: Plan, landing: Landing, *, hold: bool = False) -> list[S
     Rows without a result are left for the next plan; with *hold*, those in doubt become failures, so that no run asks
     them again by itself.
     """
-    folders = ((shard, journal_folder(landing.store, shard)) for shard in unfinished.shards)
+    folders = ((shard, journal.place(landing.store.work, shard)) for shard in unfinished.shards)
     return [_report(unfinished, shard, landing, hold=hold) for shard, folder in folders if folder.is_dir()]
 
 
 def _report(unfinished: Plan, shard: Shard, landing: Landing, *, hold: bool) -> ShardReport:
     """How *shard* ended, as it said itself, or else as its journal tells it."""
-    folder = journal_folder(landing.store, shard)
+    folder = journal.place(landing.store.work, shard)
     if (folder / REPORT).is_file():
         return msgspec.json.decode((folder / REPORT).read_bytes(), type=ShardReport)
     found = journal.replay(folder)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 from tenacity.stop import stop_base
 
 from mediascribe.errors import AttemptError, InDoubtError, OutageError, RateLimitedError, TransientError
+from mediascribe.quota import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,47 +49,27 @@ class RetryShare:
     ) -> None:
         """Start with nothing sent."""
         self._share, self._clock, self._sleep = share, clock, sleep
-        self._requests = _Lately(clock)
-        self._retries = _Lately(clock)
+        self._requests, self._retries = Tally(_WINDOW_S), Tally(_WINDOW_S)
         self._line = asyncio.Lock()
         self._closed = False
 
     def sent(self) -> None:
         """Count one request."""
-        self._requests.add()
+        self._requests.add(self._clock(), 1)
 
     async def take(self) -> None:
         """Wait until one retry more is within the share, first come first served."""
         async with self._line:
-            while not self._closed and self._retries.count() >= max(
-                _ALWAYS_ALLOWED, self._share * self._requests.count()
-            ):
+            while not self._closed and not self._has_room(self._clock()):
                 await self._sleep(_LOOK_EVERY_S)
-            self._retries.add()
+            self._retries.add(self._clock(), 1)
 
     def close(self) -> None:
         """Let everybody through who waits: the run is over, and they will not send."""
         self._closed = True
 
-
-class _Lately:
-    """A count over the last minute, in steps of a second."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._seconds: deque[tuple[int, int]] = deque()
-        self._sum = 0
-
-    def add(self) -> None:
-        second = int(self._clock())
-        count = self._seconds.pop()[1] if self._seconds and self._seconds[-1][0] == second else 0
-        self._seconds.append((second, count + 1))
-        self._sum += 1
-
-    def count(self) -> int:
-        while self._seconds and self._seconds[0][0] <= self._clock() - _WINDOW_S:
-            self._sum -= self._seconds.popleft()[1]
-        return self._sum
+    def _has_room(self, now: float) -> bool:
+        return self._retries.total(now) < max(_ALWAYS_ALLOWED, self._share * self._requests.total(now))
 
 
 def policy(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,14 +14,12 @@ from mediascribe import (
     models,
     plan,
     replacement,
-    run,
     store,
     takedown,
     trial_spending,
 )
 from mediascribe.attempts import Reach
 from mediascribe.ballast import Ballast
-from mediascribe.budget import Budget
 from mediascribe.client import Client
 from mediascribe.describe import Describer, Landing, workers
 from mediascribe.inputs import Inputs, check, named
@@ -104,7 +101,7 @@ class Session:
         reach = Reach(
             client=self.client,
             lanes=self.lanes,
-            budget=_budget(inputs),
+            budget=inputs.budget(),
             weights=weights,
             lost=self.hold.lost if self.hold else _nothing,
         )
@@ -182,13 +179,6 @@ def _tidy(inputs: Inputs) -> None:
     replacement.settle(inputs.store)
     takedown.resume(inputs.store)
     trial_spending.settle(inputs.store, inputs.prices)
-
-
-def _budget(inputs: Inputs) -> Budget:
-    """The budget of one run, beside what earlier runs of the job spent."""
-    now = datetime.now(UTC)
-    before = run.spent_before(inputs.store, now.date())
-    return Budget(inputs.job.budget, inputs.job.limits.requests_per_day, spent=before, now=lambda: datetime.now(UTC))
 
 
 def _reach(inputs: Inputs, stack: ExitStack) -> tuple[GatewaySection, str, str | None]:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from mediascribe import columns, models, plan, recovery, run, store, takedown, trial_spending
 from mediascribe.attempts import Reach
-from mediascribe.budget import Budget
 from mediascribe.describe import Describer, Landing
 from mediascribe.errors import ConfigError
 from mediascribe.job_sections import Caps
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from mediascribe.attempts import Watch
+    from mediascribe.budget import Budget
     from mediascribe.dataset import RunFacts
     from mediascribe.describe import ShardReport
     from mediascribe.domain import Item, Record
@@ -145,7 +145,7 @@ async def bench(
             items=items,
             place=_place(first.store),
             lanes=opened[0].lanes,
-            budget=_budget(first),
+            budget=first.budget(),
             lost=lambda: "the lease of the output could not be renewed" if held.lost else None,
         )
         yield Bench([_table(side.name, one, asked, ears) for side, one in zip(sides, opened, strict=True)])
@@ -205,13 +205,6 @@ def _place(output: Store) -> LocalStore:
     )
     place.prepare()
     return place
-
-
-def _budget(inputs: Inputs) -> Budget:
-    """The job's budget, beside what its runs and trials have spent."""
-    spent = run.spent_before(inputs.store, datetime.now(UTC).date())
-    limits = inputs.job.limits
-    return Budget(inputs.job.budget, limits.requests_per_day, spent=spent, now=lambda: datetime.now(UTC))
 
 
 def _table(name: str, opened: Session, asked: _Asked, ears: Ears) -> _Table:

@@ -7,12 +7,13 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
+from flows.commands.telling import print_json
 from mediascribe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def verify(
 
     found = check(output, _items(job) if job else None)
     if json:
-        _print_json({**msgspec.to_builtins(found), "ok": found.ok})
+        print_json({**msgspec.to_builtins(found), "ok": found.ok})
     else:
         _print_verification(found, Console())
     return 0 if found.ok else 1
@@ -58,7 +59,7 @@ def errors(
 
     groups = failure_groups(output, run)
     if json:
-        _print_json(msgspec.to_builtins(groups))
+        print_json(msgspec.to_builtins(groups))
     else:
         print_failures(groups, Console())
     return 0
@@ -86,7 +87,7 @@ def compact(
         )
         done = compaction.compact(store, order)
     if json:
-        _print_json(msgspec.to_builtins(done))
+        print_json(msgspec.to_builtins(done))
     else:
         _print_compacted(done, Console())
     return 1 if done.problems else 0
@@ -107,7 +108,7 @@ def forget(
         found = takedown.look(store, wanted)
         receipt = takedown.forget(store, wanted, datetime.now(UTC)) if yes else None
     if json:
-        _print_json({"found": msgspec.to_builtins(found), "receipt": msgspec.to_builtins(receipt)})
+        print_json({"found": msgspec.to_builtins(found), "receipt": msgspec.to_builtins(receipt)})
     else:
         _print_findings(found, Console(), removed=yes)
     if not yes:
@@ -118,7 +119,7 @@ def forget(
 @contextlib.contextmanager
 def _held(output: str, command: str) -> Iterator[tuple[Store, Lease]]:
     """The store at *output* under its lease, with what lost machines left, and earlier takedowns finished."""
-    from mediascribe import takedown  # noqa: PLC0415 - pyarrow takes a moment to import
+    from mediascribe import pricing, takedown, trial_spending  # noqa: PLC0415 - pyarrow takes a moment to import
     from mediascribe.dataset import results_at  # noqa: PLC0415 - likewise
     from mediascribe.store import lease, open_store, shipping  # noqa: PLC0415 - likewise
 
@@ -127,6 +128,7 @@ def _held(output: str, command: str) -> Iterator[tuple[Store, Lease]]:
     with lease(store, holder=f"mediascribe {command} {output}") as held:
         shipping.fetch(store)
         takedown.resume(store)
+        trial_spending.settle(store, pricing.of_record())  # what a killed trial left is counted, and goes
         yield store, held
 
 
@@ -180,7 +182,3 @@ def _print_findings(found: Findings, console: Console, *, removed: bool) -> None
         console.print(f"unknown here: {unknown}", style="yellow", highlight=False, soft_wrap=True, markup=False)
     if len(found.unknown) > _NAMED_AT_MOST:
         console.print(f"and {len(found.unknown) - _NAMED_AT_MOST:,} more unknown ids", style="yellow", highlight=False)
-
-
-def _print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())  # noqa: T201 - the command's product

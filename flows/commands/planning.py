@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
 from flows.commands.choices import Filters, JobPath, Json, Looking, Own, Reasons
+from flows.commands.telling import print_json, say
 from mediascribe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def run(
     kept.check(made, inputs)
     status = _asked(inputs, None, start, json=json)
     if status and not json:
-        _say(f"to go on with the rest of this plan:  mediascribe run {job}")
+        say(f"to go on with the rest of this plan:  mediascribe run {job}")
     return status
 
 
@@ -111,7 +110,7 @@ def _made(inputs: Inputs, reasons: tuple[Reason, ...], wanted: Wanted, examples:
 
     made, recovered = planning.make(inputs, inputs.order(reasons, wanted, examples=examples))
     for one in recovered:
-        _say(f"recovered {one.wrote.rows:,} answers of run {one.run_id}, which was interrupted")
+        say(f"recovered {one.wrote.rows:,} answers of run {one.run_id}, which was interrupted")
     return made
 
 
@@ -136,7 +135,7 @@ def _show(made: Kept, found: Forecast, looking: Looking, piloted: RunFile | None
     examples = plans.explain(made.plan, looking.explain)
     if json:
         shown = {"plan": str(made.path), "rows": made.plan.rows, "counts": made.plan.counts, "forecast": found}
-        _print_json(shown | {"failed": made.plan.failed, "examples": examples, "pilot": piloted})
+        print_json(shown | {"failed": made.plan.failed, "examples": examples, "pilot": piloted})
         return
     console = Console()
     if piloted:
@@ -173,10 +172,10 @@ def _asked(inputs: Inputs, reasons: tuple[Reason, ...] | None, start: Start, *, 
     outcome = nothing_to_ask(inputs, reasons) if reasons else None
     if not outcome:
         for warning in inputs.warnings():
-            _say(f"warning: {warning}")
+            say(f"warning: {warning}")
         outcome = _run(start("none" if json else "auto"), quiet=json)
     if json:
-        _print_json(outcome)
+        print_json(outcome)
     else:
         print_outcome(outcome, Console())
     if outcome.run and outcome.run.stopped:
@@ -191,7 +190,7 @@ def _run(starting: Awaitable[State[Any]], *, quiet: bool) -> Outcome:
     if embedded.is_configured():
         return asyncio.run(_outcome(starting))
     if not quiet:
-        _say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
+        say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
     with embedded.server():
         return asyncio.run(_outcome(starting))
 
@@ -206,13 +205,3 @@ async def _outcome(running: Awaitable[State[Any]]) -> Outcome:
         raise given
     outcome: Outcome = given
     return outcome
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())  # noqa: T201 - the command's product
-
-
-def _say(message: str) -> None:
-    """Tell the person at the terminal, beside the command's product."""
-    for line in message.splitlines():
-        print(f"mediascribe: {line}", file=sys.stderr)  # noqa: T201 - stderr is for that

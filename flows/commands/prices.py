@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.commands.costs import Json, day_of
+from flows.commands.telling import print_json
 
 if TYPE_CHECKING:
     from mediascribe.pricing import Price, PriceBook
@@ -37,7 +38,7 @@ def show(
     book = pricing.in_force(_base_url(job) if job else None)
     price, history = book.price_of(model, day), book.history(model, day)
     if json:
-        _print_json({"in_force": price and _told(price), "history": [_told(one) for one in history]})
+        print_json({"in_force": price and _told(price), "history": [_told(one) for one in history]})
     else:
         _print_prices(model, day, price, history)
     return 0 if price else 1
@@ -58,7 +59,7 @@ def check(
         looked_at += len(names)
         found += [one for one in checks.findings(names, book, table, today) if one not in found]
     if json:
-        _print_json([msgspec.to_builtins(one) for one in found])
+        print_json([msgspec.to_builtins(one) for one in found])
     else:
         for one in found:
             style = "red" if one.is_defect else "yellow"
@@ -85,7 +86,7 @@ def pull(
         changes = [
             {"model": one.model, "before": one.before and _told(one.before), "now": _told(one.now)} for one in fresh
         ]
-        _print_json({"file": str(path), "written": changes, "unread": list(found.unread)})
+        print_json({"file": str(path), "written": changes, "unread": list(found.unread)})
     else:
         print_pull(found, fresh, path)
     return 0
@@ -197,7 +198,3 @@ def print_pull(found: Pulled, fresh: list[Change], path: Path) -> None:
         console.print(said, style="red", markup=False, highlight=False, soft_wrap=True)
     told = f"{len(found.changes):,} prices told, {len(fresh):,} added to {path}"
     console.print(told if fresh else f"{len(found.changes):,} prices told, nothing new for {path}", highlight=False)
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())  # noqa: T201 - the command's product

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
+from flows.commands.telling import print_json, say
 from mediascribe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def try_(
         (found,) = asyncio.run(_asked(lambda ears: trial.bench(sides, items, holder=holder, ears=ears), json=json))
     whole = sampling.estimate(found.rows, sampling.kinds(inputs.items()))
     if json:
-        _print_json({"rows": found.rows, "run": found.run, "manifest": whole})
+        print_json({"rows": found.rows, "run": found.run, "manifest": whole})
     else:
         report.print_trial(found, whole, Console())
     return _status([found])
@@ -132,7 +132,7 @@ def diff(
     if out:
         formats.written(report.diff_frame(found), form, out)
     if json:
-        _print_json(report.diff_facts(trials, found))
+        print_json(report.diff_facts(trials, found))
     else:
         report.print_diff(trials, found, Console())
     return _status(trials)
@@ -162,7 +162,7 @@ def replay(
     pair = next(iter(pairs.pairs([row], sent.rows)), None) if sent else None
     if json:
         told = {"row": row, "price": price, "attempts": report.NO_JOURNAL, "request": request, "history": history}
-        _print_json(told | ({"now": pair.second, "identical": pair.is_identical} if pair else {}))
+        print_json(told | ({"now": pair.second, "identical": pair.is_identical} if pair else {}))
     else:
         report.print_replay(row, history, Console())
         report.print_breakdown(row, price, Console())
@@ -187,7 +187,7 @@ def init(
     starter.refuse_existing(file)
     started = starter.start(file, _answers(given or Given(), file))
     if json:
-        _print_json(started)
+        print_json(started)
     else:
         print_started(started, Console())
     return 0
@@ -200,7 +200,7 @@ async def _asked(laid: Laid, *, json: bool) -> list[Trial]:
     from mediascribe.trial import Ears  # noqa: PLC0415 - likewise
 
     meter = Meter(total=0)
-    async with laid(Ears(announce=meter.announce, tell=_say)) as bench:
+    async with laid(Ears(announce=meter.announce, tell=say)) as bench:
         meter.total = bench.rows
         with draining(bench.drain):
             async with shown(meter, bench.watch, Console(stderr=True), "none" if json else "auto"):
@@ -279,7 +279,7 @@ def _ask(words: str, usual: str | None) -> str:
 
 def _warn(inputs: Inputs) -> None:
     for warning in inputs.warnings():
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
 
 
 def _status(trials: Sequence[Trial]) -> int:
@@ -288,11 +288,3 @@ def _status(trials: Sequence[Trial]) -> int:
     if not ends:
         return 0
     return 1 if "stopped" in ends else 130
-
-
-def _say(message: str) -> None:
-    print(f"mediascribe: {message}", file=sys.stderr)  # noqa: T201 - stderr is for that
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())  # noqa: T201 - the command's product

@@ -88,10 +88,6 @@ class Manifest:
         """
         return self.source.fingerprint()
 
-    def row_count_hint(self) -> int | None:
-        """The number of rows where the files themselves tell it (Parquet), else None: for progress."""
-        return rows.row_count(self.source)
-
 
 def open_manifest(section: ManifestSection, *, variables: frozenset[str], relative_urls: bool = False) -> Manifest:
     """The manifest that *section* names, its columns checked; *variables* are the columns that the prompt uses.

@@ -68,14 +68,3 @@ def parquet_schema(source: Source) -> pa.Schema | None:
         return None
     with readable(source.files[0]):
         return pq.read_schema(source.files[0].path)
-
-
-def row_count(source: Source) -> int | None:
-    """The number of rows where the files tell it (Parquet), else None."""
-    if source.format != "parquet":
-        return None
-    rows = 0
-    for file in source.files:
-        with readable(file):
-            rows += pq.read_metadata(file.path).num_rows
-    return rows

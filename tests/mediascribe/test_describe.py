@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mediascribe import answer, dataset, describe, models, plan, pricing, prompt, recovery, run, verification
+from mediascribe import answer, dataset, models, plan, pricing, prompt, recovery, run, verification
 from mediascribe.attempts import Reach
 from mediascribe.budget import Budget
 from mediascribe.client import Client
 from mediascribe.describe import Describer, Landing
 from mediascribe.domain import Item, Media
 from mediascribe.job import Job
-from mediascribe.journal import Answered, Journal, Sent
+from mediascribe.journal import Answered, Journal, Sent, place
 from mediascribe.lanes import Lanes
 from mediascribe.question import Question
 from mediascribe.sandbox import Behaviour, Fault, Sandbox
@@ -261,7 +261,7 @@ async def test_answers_in_the_journal_are_not_asked_again(bench, store, gateway)
     )
 
     def killed_before(made):
-        with Journal(describe.journal_folder(store, made.shards[0])) as log:
+        with Journal(place(store.work, made.shards[0])) as log:
             log.append(Sent(row=1, key="k", at=1.0))
             log.append(
                 Answered(
@@ -301,7 +301,7 @@ async def test_a_killed_run_is_recovered_without_asking(store, gateway, build):
     rows = items(*"abc")
     order = plan.Order(reasons=("new",), shard_rows=2, config_sha256="c")
     made = plan.make(rows, build.facts(run_id=RUN), order, store)
-    with Journal(describe.journal_folder(store, made.shards[0])) as log:
+    with Journal(place(store.work, made.shards[0])) as log:
         for row in (1, 2):
             log.append(Sent(row=row, key=f"key-{row}", at=1764000000.0))
         body = {"choices": [{"message": {"content": "Kept."}, "finish_reason": "stop"}]}
@@ -321,7 +321,7 @@ async def test_a_run_that_was_killed_before_any_answer_leaves_no_part(store, bui
     """Nothing received, nothing published, and the run is closed."""
     order = plan.Order(reasons=("new",), shard_rows=None, config_sha256="c")
     made = plan.make(items("a"), build.facts(run_id=RUN), order, store)
-    with Journal(describe.journal_folder(store, made.shards[0])) as log:
+    with Journal(place(store.work, made.shards[0])) as log:
         log.append(Sent(row=1, key="k", at=1764000000.0))
     landing = Landing(store=store, prices=pricing.load())
     closed = run.close(made, recovery.recover(made, landing), landing, interrupted=True)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from mediascribe import inputs as opened_inputs
 from mediascribe import plan, session, store
 from mediascribe.errors import ConfigError, OutputInUse
-from mediascribe.inputs import check, config
+from mediascribe.inputs import check
+from mediascribe.pricing import places
 
 JOB = """
 name = "t"
@@ -140,18 +140,18 @@ async def test_a_second_session_on_one_output_is_refused(job_file):
 
 def test_tables_of_the_working_folder_win(tmp_path, monkeypatch):
     """A clone's own tables are used where it is worked in; elsewhere those of the installation; none is None."""
-    assert config("models.toml").name == "models.toml"
+    assert places.found("models.toml").name == "models.toml"
     monkeypatch.chdir(tmp_path)
-    installed = config("prices.toml")
+    installed = places.found("prices.toml")
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs/prices.toml").touch()
-    assert config("prices.toml").resolve() != installed.resolve()
-    assert config("none.toml") is None
+    assert places.found("prices.toml").resolve() != installed.resolve()
+    assert places.found("none.toml") is None
 
 
 async def test_a_model_that_the_table_does_not_know_is_asked_as_the_gateway_serves_it(job_file, tmp_path, monkeypatch):
     """With an empty table, a model that the gateway offers in one dialect only is asked in that one."""
-    monkeypatch.setattr(opened_inputs, "config", lambda _: None)
+    monkeypatch.setattr(places, "found", lambda _: None)
     path = tmp_path / "job.toml"
     for model, dialect in [("gpt-5.1-codex", "responses"), ("gemini-2.0-flash", "chat"), ("nobody-knows-it", "chat")]:
         job_file()
@@ -162,7 +162,7 @@ async def test_a_model_that_the_table_does_not_know_is_asked_as_the_gateway_serv
 
 async def test_a_gateway_that_lists_nothing_leaves_the_dialect_as_it_was(job_file, monkeypatch):
     """Nobody there: the run itself will say so."""
-    monkeypatch.setattr(opened_inputs, "config", lambda _: None)
+    monkeypatch.setattr(places, "found", lambda _: None)
     monkeypatch.setenv("MEDIASCRIBE_API_KEY", "sk-1")
     async with session.connected(check(job_file(base_url="http://127.0.0.1:9/v1"))) as opened:
         assert opened.inputs.dialect == "chat"

@@ -270,12 +270,11 @@ def test_an_empty_manifest(tmp_path, read):
 
 
 def test_facts_of_the_file(tmp_path, write, opened):
-    """A manifest tells its path, its format, and the number of rows where the file does."""
-    rows = [{"image_url": URL}] * 3
-    counts = {form: opened(write(rows, form)).row_count_hint() for form in FORMATS}
+    """A manifest tells its path and its format."""
+    for form in FORMATS:
+        write([{"image_url": URL}], form)
     manifest = opened(tmp_path / "items.csv.gz")
 
-    assert counts == dict.fromkeys(FORMATS) | {"parquet": 3}
     assert (manifest.path, manifest.format) == (tmp_path / "items.csv.gz", "csv")
 
 

@@ -6,7 +6,6 @@ import gzip
 import os
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from mediascribe.errors import ConfigError
@@ -97,13 +96,6 @@ def test_a_file_whose_name_is_a_pattern(put, opened):
     """A file that is there is meant, whatever characters its name has."""
     folder = put({"a[1].csv": f"image_url\n{URL}\n", "a1.csv": f"image_url\n{URL}\n{URL}\n"})
     assert len(list(opened(folder / "a[1].csv").read())) == 1
-
-
-def test_several_parquet_files_tell_their_rows(tmp_path, opened):
-    """The number of rows is that of all files."""
-    for number in (1, 2):
-        pq.write_table(pa.table({"image_url": [URL] * number}), tmp_path / f"{number}.parquet")
-    assert opened(tmp_path).row_count_hint() == 3
 
 
 def test_a_told_format_takes_every_file(put, opened):
