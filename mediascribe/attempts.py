@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mediascribe.journal import Journal
     from mediascribe.lanes import Lanes
     from mediascribe.limiter import Admission, Limiter, Pacing
+    from mediascribe.media.prepared import Preparation
     from mediascribe.question import Question
     from mediascribe.weights import Weights
 
@@ -46,7 +47,8 @@ _GATEWAY_SIDE: Final = frozenset({"server", "network", "timeout"})
 class Reach:
     """How the gateway is reached: the connections to it, and the quota and the budget that all shards share.
 
-    *lost* says why nothing may be sent any more, when the output is not ours any longer.
+    *lost* says why nothing may be sent any more, when the output is not ours any longer. *media* makes requests ready;
+    None where their media go as they are.
     """
 
     client: Client
@@ -54,6 +56,7 @@ class Reach:
     budget: Budget
     weights: Weights
     lost: Callable[[], str | None] = lambda: None
+    media: Preparation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,6 +174,11 @@ class Case:
             latency_s=self._latency_s,
         )
 
+    def record_of(self, failure: Failure) -> Record:
+        """The result row where *failure* was found before its first attempt, or before a further one."""
+        self.outcome = self.outcome or failure
+        return self.record()
+
     def _step(self, entry: Entry) -> None:
         match entry:
             case Sent():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping  # noqa: TC003 - a plan's file is decoded by the annotations of RunFacts
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +23,7 @@ from mediascribe.redact import redact_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mediascribe.domain import Failure, Item, Record, Shard, Usage
+    from mediascribe.domain import Cost, Failure, Item, MediaFacts, Record, Shard, Usage
 
 SCHEMA_VERSION: Final = "1"
 ANSWER_PREFIX: Final = "answer_"
@@ -75,6 +75,8 @@ _ANSWERED: Final = (
     *_fields(_INT64, "wasted_tokens", known=True),
     *_fields(_DOUBLE, "cost_usd"),
     *_fields(_STRING, "price_version"),
+    *_fields(_STRING, "answered_by"),
+    *_fields(_DOUBLE, "saved_usd"),
     *_fields(_INT64, "media_bytes"),
     *_fields(_STRING, "media_sha256"),
     *_fields(_DOUBLE, "media_seconds"),
@@ -152,6 +154,7 @@ def _row(facts: RunFacts, shard: Shard, record: Record) -> dict[str, Any]:
         **_answered(record.outcome),
         **_structured(record.outcome, facts.answer),
         **_billed(record.outcome.usage),
+        **_media(record.media),
         "request_key": record.request_key,
         "run_id": facts.run_id,
         "job": facts.job,
@@ -164,8 +167,10 @@ def _row(facts: RunFacts, shard: Shard, record: Record) -> dict[str, Any]:
         "reason": record.reason,
         "attempts": record.attempts,
         "wasted_tokens": record.wasted_tokens,
-        "cost_usd": round(record.cost.nano_usd / 1e9, 9) if record.cost else None,
+        "cost_usd": _usd(record.cost),
         "price_version": record.cost.price_version if record.cost else None,
+        "answered_by": record.answered_by,
+        "saved_usd": _usd(record.saved),
         "requested_at": record.requested_at,
         "completed_at": record.completed_at,
         "latency_s": record.latency_s,
@@ -229,6 +234,14 @@ def _answered(outcome: Completion | Failure) -> dict[str, Any]:
 def _billed(usage: Usage) -> dict[str, Any]:
     counted = {name: getattr(usage, name) for name in USAGE_COLUMNS}
     return counted | {"usage_source": usage.source, "usage_json": usage.raw}
+
+
+def _usd(cost: Cost | None) -> float | None:
+    return round(cost.nano_usd / 1e9, 9) if cost else None
+
+
+def _media(facts: MediaFacts | None) -> dict[str, Any]:
+    return {} if facts is None else {f"media_{name}": value for name, value in asdict(facts).items()}
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array[Any]:

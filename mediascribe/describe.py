@@ -12,8 +12,9 @@ import msgspec
 from mediascribe import dataset, journal, plan
 from mediascribe.attempts import Attempts
 from mediascribe.case import Case
-from mediascribe.domain import Failure, Item, Reason, Record, Shard
-from mediascribe.errors import DiskError, DrainError, StopRunError
+from mediascribe.desk import Desk, Row
+from mediascribe.domain import Failure, Record, Shard
+from mediascribe.errors import DiskError, DrainError, MediaError, StopRunError
 from mediascribe.journal import Journal
 from mediascribe.spending import Spent
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mediascribe.attempts import Reach, Watch
     from mediascribe.ballast import Ballast
     from mediascribe.dataset import RunFacts
+    from mediascribe.domain import Request
+    from mediascribe.plan import Due
     from mediascribe.pricing import PriceBook
     from mediascribe.question import Question
     from mediascribe.store import Store
@@ -60,38 +63,13 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True):
     drained: bool = False
 
 
-class _Desk:
-    """One shard at work: what its journal held, the segment that is open, and what has come of its rows."""
-
-    def __init__(self, found: journal.Replay) -> None:
-        self.found = found
-        self.log: Journal
-        self.records: list[Record] = []
-        self.cases = Cases()
-
-
-class Cases:
-    """What the rows of a shard came to together, those without a result among them."""
-
-    def __init__(self) -> None:
-        """No row yet."""
-        self.in_doubt = 0
-        self.spent: dict[str, Spent] = {}
-
-    def add(self, case: Case) -> None:
-        """Add what *case* came to."""
-        self.in_doubt += case.account.in_doubt
-        for day, spent in case.account.spent.items():
-            self.spent[day] = self.spent[day] + spent if day in self.spent else spent
-
-
 class Describer:
     """Asks the gateway about shards, several at a time, under one limiter. Belongs to one event loop."""
 
     def __init__(self, question: Question, reach: Reach, landing: Landing, announce: Callable[[Record], None]) -> None:
         """Bring together what was made apart; *announce* hears of every record. Nothing is sent yet."""
         self._question, self._landing, self._announce = question, landing, announce
-        self._attempts = Attempts(question, reach)
+        self._attempts, self._media = Attempts(question, reach), reach.media
 
     def drain(self, why: str) -> None:
         """Send nothing more, and let what is in flight land: the run ends soon, and says *why*."""
@@ -112,7 +90,7 @@ class Describer:
         if dataset.has_part(store, shard):
             return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=(), spent={})
         folder = journal.place(store.work, shard)
-        desk = _Desk(journal.replay(folder))
+        desk = Desk(journal.replay(folder), self._announce)
         try:
             with Journal(folder, ballast=self._landing.ballast, on_full=self._full) as desk.log:
                 await self._answer(plan.read(shard), desk)
@@ -125,45 +103,112 @@ class Describer:
         message = f"the disk is full: {_room(self._landing)}"
         self._attempts.stop(StopRunError(Failure(error_class="config", message=message)))
 
-    async def _answer(self, rows: Iterator[tuple[Item, Reason]], desk: _Desk) -> None:
+    async def _answer(self, rows: Iterator[Due], desk: Desk) -> None:
         """Take *rows* to their records, as many at a time as the window may hold."""
-
-        async def work() -> None:
-            for item, reason in rows:
-                if self._attempts.stopped:
-                    return
-                record = await self._row(item, reason, desk)
-                if record:
-                    desk.records.append(record)
-                    self._announce(record)
-
         syncing = asyncio.create_task(_keep_synced(desk.log))
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(workers(self._question.job.limits.concurrency)):
-                    group.create_task(work())
+                count = workers(self._question.job.limits.concurrency)
+                if self._media is None:
+                    for _ in range(count):
+                        group.create_task(self._work(rows, desk))
+                else:
+                    ready: asyncio.Queue[Row | None] = asyncio.Queue(self._media.ahead)
+                    group.create_task(self._look_ahead(rows, desk, ready, count))
+                    for _ in range(count):
+                        group.create_task(self._work_on(ready, desk))
         finally:
             syncing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await syncing
 
-    async def _row(self, item: Item, reason: Reason, desk: _Desk) -> Record | None:
-        """The record of one row, or None when the run stopped before it had one."""
+    async def _work(self, rows: Iterator[Due], desk: Desk) -> None:
+        """Ask about one of *rows* after the other."""
+        for due in rows:
+            if self._attempts.stopped:
+                return
+            await self._through([due], desk)
+
+    async def _work_on(self, ready: asyncio.Queue[Row | None], desk: Desk) -> None:
+        """Ask about one of the rows that are *ready* after the other; when the run has to stop, only take them away."""
+        while row := await ready.get():
+            await self._through(await self._asked(row, desk), desk)
+
+    async def _look_ahead(
+        self, rows: Iterator[Due], desk: Desk, ready: asyncio.Queue[Row | None], workers_: int
+    ) -> None:
+        """Make *rows* ready, several at a time and no more than are soon wanted; then tell each worker: no more."""
+        assert self._media is not None  # noqa: S101 - the caller has seen to it
+
+        async def look() -> None:
+            for due in rows:
+                if self._attempts.stopped:
+                    return
+                waiting = [due]
+                while waiting:
+                    row, more = await self._prepared(waiting.pop(), desk)
+                    waiting += more
+                    if row:
+                        await ready.put(row)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._media.at_once):
+                group.create_task(look())
+        for _ in range(workers_):
+            await ready.put(None)
+
+    async def _through(self, rows: list[Due], desk: Desk) -> None:
+        """Take *rows*, and those that follow from them, to their records."""
+        while rows and not self._attempts.stopped:
+            row, more = await self._prepared(rows.pop(), desk)
+            rows += more
+            if row:
+                rows += await self._asked(row, desk)
+
+    async def _prepared(self, due: Due, desk: Desk) -> tuple[Row | None, list[Due]]:
+        """*due* ready to be asked, or None where it has its record, or waits for another's; and who is asked next."""
+        item, entries = due.item, desk.found.rows.get(due.item.row_number, ())
         if item.problem:
-            return Record(item=item, reason=reason, outcome=item.problem)
+            return None, desk.land(Record(item=item, reason=due.reason, outcome=item.problem))
+        if due.leader is not None:
+            shares, more = desk.shares(due.leader, due)
+            if shares and not entries:
+                return None, more
         try:
             request = self._question.request(item)
         except ValueError as error:
             problem = Failure(error_class="row", code="prompt", message=f"row {item.row_number}: {error}")
-            return Record(item=item, reason=reason, outcome=problem)
-        case = Case(item, reason, request, self._landing.prices, fit=self._question.fit)
-        case.replay(desk.found.rows.get(item.row_number, ()))
+            return None, desk.land(Record(item=item, reason=due.reason, outcome=problem))
+        row = Row(due, Case(item, due.reason, request, self._landing.prices, fit=self._question.fit))
+        row.case.replay(entries)
+        return await self._looked(row, desk) if self._media and row.case.outcome is None else (row, [])
+
+    async def _looked(self, row: Row, desk: Desk) -> tuple[Row | None, list[Due]]:
+        """*row* with its media as they are sent; or None, as `_prepared`."""
+        assert self._media is not None  # noqa: S101 - the caller has seen to it
         try:
-            await self._ask(case, desk.log)
+            row.prepared = await self._media.prepare(row.case.request)
+        except MediaError as error:
+            return None, desk.land(row.case.record_of(error.failure))
+        row.case.request = row.prepared.request
+        if row.prepared.content and self._question.job.media.same_once and not row.case.account.attempts:
+            key = (row.prepared.content, *_asked_beside_media(row.case.request))
+            shares, more = desk.shares(key, row.due, row.media)
+            if shares:
+                self._media.release(row.prepared)
+                return None, more
+        return row, []
+
+    async def _asked(self, row: Row, desk: Desk) -> list[Due]:
+        """Ask about *row*, and land its record, if it has one before the run stops; gives the rows that are next."""
+        try:
+            await self._ask(row.case, desk.log)
         finally:
-            case.close()
-            desk.cases.add(case)
-        return case.record() if case.outcome else None
+            row.case.close()
+            desk.cases.add(row.case)
+            if self._media and row.prepared:
+                self._media.release(row.prepared)
+        return desk.land(replace(row.case.record(), media=row.media)) if row.case.outcome else []
 
     async def _ask(self, case: Case, log: Journal) -> None:
         """Attempt until *case* has its outcome, with a second question where it wants one, or the run stops."""
@@ -176,7 +221,7 @@ class Describer:
             log.append(entry)
             case.again(entry)
 
-    def _land(self, shard: Shard, desk: _Desk) -> ShardReport:
+    def _land(self, shard: Shard, desk: Desk) -> ShardReport:
         """Publish the part, note how the shard ended, and only then forget the journal."""
         part = publish(self._landing.store, self._question.facts, shard, desk.records)
         stopped = self._attempts.stopped
@@ -192,6 +237,12 @@ class Describer:
         )
         keep_report(journal.place(self._landing.store.work, shard), report)
         return report
+
+
+def _asked_beside_media(request: Request) -> tuple[object, ...]:
+    """What *request* asks, whatever its media."""
+    kinds = tuple(media.kind for media in request.media)
+    return (kinds, replace(request, media=(), identity=()).key)
 
 
 def _disk_error(errors: BaseExceptionGroup[OSError], landing: Landing) -> DiskError:

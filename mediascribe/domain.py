@@ -36,7 +36,7 @@ REASONS: Final[tuple[Reason, ...]] = (
     "media_changed",
 )
 
-UsageSource = Literal["reported", "derived", "estimated", "missing"]
+UsageSource = Literal["reported", "derived", "estimated", "missing", "shared"]
 
 Thinking = Literal["off", "on", "low", "medium", "high"]
 THINKING: Final[tuple[Thinking, ...]] = ("off", "on", "low", "medium", "high")
@@ -80,6 +80,20 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFacts:
+    """What was found out about a row's media before they were sent: of several, the sums, and no size in pixels.
+
+    `sha256` (64 hex digits) is that of the bytes as they were fetched, so only known where all of them were.
+    """
+
+    bytes: int | None = None
+    sha256: str | None = None
+    seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens as billed, normalised (schema v1): totals are inclusive, parts are subsets of them.
 
@@ -111,7 +125,7 @@ class Failure:
     """Why there is no completion.
 
     `code` is the gateway's own word; `message` is fit for a person and free of secrets; `text` is what the model said
-    all the same.
+    all the same; `unasked` says that it was found before anything was sent.
     """
 
     error_class: ErrorClass
@@ -125,11 +139,12 @@ class Failure:
     response_id: str | None = None
     gateway_request_id: str | None = None
     text: str | None = None
+    unasked: bool = False
 
     @property
     def status(self) -> Status:
         """`skipped` for a row that was never asked, `failed` for one that was."""
-        return "skipped" if self.error_class == "row" else "failed"
+        return "skipped" if self.unasked or self.error_class == "row" else "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +245,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One result row: what was asked, what came back, and what it cost."""
+    """One result row: what was asked, what came back, and what it cost.
+
+    `answered_by` names the item whose answer this is, where it was not asked itself; then `saved` is what that cost.
+    """
 
     item: Item
     reason: Reason
@@ -242,6 +260,9 @@ class Record:
     requested_at: datetime | None = None
     completed_at: datetime | None = None
     latency_s: float | None = None
+    media: MediaFacts | None = None
+    answered_by: str | None = None
+    saved: Cost | None = None
 
 
 def digest(value: object) -> str:

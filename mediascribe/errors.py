@@ -6,6 +6,7 @@
     ├── CorruptError             a file of ours does not hold what we wrote
     ├── StoreError               the object store cannot be reached, refuses, or fails; exit status 1, resumable
     ├── DiskError                the disk is full, or fails; exit status 1, resumable
+    ├── MediaError               a medium cannot be sent, as was found before asking; carries a Failure
     └── AttemptError             one attempt gave no answer to keep; carries a Failure
         ├── PermanentError       the same request would fail again: the row fails now
         ├── TransientError       the next attempt may succeed; costs one of the row's attempts
@@ -50,6 +51,15 @@ class StoreError(MediascribeError):
 
 class DiskError(MediascribeError):
     """The disk is full, or fails: says how much room is needed; what was received is safe in the journal."""
+
+
+class MediaError(MediascribeError):
+    """A medium cannot be sent: found before anything was sent, so that the row is skipped and nothing is paid."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Carry *failure*, whose class says whether a later look may find better: `network` and `timeout` may."""
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class AttemptError(MediascribeError):

@@ -76,6 +76,7 @@ class Inputs:
             seed=wanted.seed,
             limit=wanted.limit,
             forgotten=takedown.forgotten(self.store),
+            same_once=self.job.media.same_once,
             examples=examples,
         )
 

@@ -160,7 +160,7 @@ def _nearest_key(keys: list[str]) -> str:
         f"[{name}]" for name in Job.model_fields if (one := _model_at([name])) and keys[-1] in one.model_fields
     ]
     if elsewhere and not same:
-        return f"; it belongs in {elsewhere[0]}"
+        return f"; it belongs in {' or '.join(elsewhere)}"
     return f"; did you mean `{similar[0]}`?" if similar else f"; known here: {', '.join(names)}"
 
 

@@ -83,7 +83,8 @@ class Limiter:
         per_minute = quota.requests_per_minute
         self._clock = clock
         self._quotas = Quotas(quota, limits.burst_s)
-        self._pace = Pace(per_minute / 60 if per_minute else None, limits.burst_s)
+        unknown = per_minute is None and limits.concurrency == "auto"
+        self._pace = Pace(per_minute / 60 if per_minute else None, limits.burst_s, feels_its_way=unknown)
         self._window = Window(limits.concurrency)
         self._cooldown = Cooldown(jitter)
         self._allowance = Allowance()
@@ -153,7 +154,7 @@ class Limiter:
                 self._cooldown.extend(free_at)
         if admission.in_last_place and not admission.paced:
             self._window.refused()
-        if again or admission.paced or not admission.in_last_place or self._pace.per_s is None:
+        if again or admission.paced or not admission.in_last_place or not self._pace.is_learned:
             self._pace.refused(now, again=again)
         self._quotas.restart(self._cooldown.open_at)
 
@@ -290,7 +291,8 @@ class Limiter:
         if self._quotas.tokens:
             sentences["tokens_per_minute"] = f"quota of {self._quotas.tokens.per_minute:,.10g} tokens/min"
         if pace:
-            sentences["learned_pace"] = f"the gateway refuses more than about {pace * 60:,.0f} requests/min"
+            learned = "the gateway refuses more than about" if self._pace.is_learned else "its quota is unknown: now at"
+            sentences["learned_pace"] = f"{learned} {pace * 60:,.0f} requests/min"
         if outage:
             sentences["outage"] = f"the gateway is down: {outage.why}"
         sentences["cooldown"] = "the gateway refuses: 429" if self.cooldown_s else "the gateway's quota is used up"

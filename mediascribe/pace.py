@@ -1,15 +1,16 @@
 """Pace: requests a second, learned from refusals where no quota is known, or where the known one is refused too.
 
-Unlimited until the first 429. From then on the ceiling is what the gateway really took, which three kinds of gateway
-want measured in three ways; nobody has to say which kind it is:
+Until the first 429 it is unlimited, or, where nobody said how much is right, grows from a few requests a second with
+the square of the time, so that few are in flight at the first refusal. From then on the ceiling is what the gateway
+really took, which three kinds of gateway want measured in three ways; nobody has to say which kind it is:
 
 - a bucket is empty at each refusal: what it took from one to the next is its rate, the time that it refused included;
 - a gateway without burst takes its peak for ever, so the peak of the last seconds is tried, and distrusted for a while
   when it is refused soon after;
 - a window of a minute is full at a refusal and stays full for long: what it took in that minute is its quota.
 
-The pace follows CUBIC from a little below the ceiling: a plateau, slow probing, and faster growth until the double,
-where it begins anew; so a doubled quota is found within half a minute, and refusals stay below 1 %.
+The pace follows a curve like CUBIC's from a little below the ceiling: a plateau, slow probing, and faster growth until
+the double, where it begins anew; so a doubled quota is found within half a minute, and refusals stay below 1 %.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from typing import Final
 
 from mediascribe.quota import SPAN_S, Tally
 
-# The curve passes the ceiling after 7 s and its double after 27 s, and starts at 96 % of it.
-_PLATEAU_S: Final = 7.0
-_DOUBLES_S: Final = 20.0
+# The curve starts at 95 % of the ceiling, passes it after 12 s, and its double after 22 s.
+_BELOW: Final = 0.05
+_PLATEAU_S: Final = 12.0
+_DOUBLES_S: Final = 10.0
 # Below this pace probing is stretched, so that it costs no larger a share of the requests.
 _PROBED_PER_S: Final = 5.0
 _STRETCHED_AT_MOST: Final = 4.0
+# Where nothing is known: 100 a second after 9 s, 1,000 after 31 s.
+_FELT_FROM_PER_S: Final = 16.0
 _SLOWEST_PER_S: Final = 1 / 60
 _SHORTEST_LOOK_S: Final = 2.0
 _LONGEST_LOOK_S: Final = 60.0
@@ -50,8 +54,12 @@ _NEVER: Final = float("-inf")
 class Pace:
     """A rate that nobody told us."""
 
-    def __init__(self, most_per_s: float | None, burst_s: float) -> None:
-        """Know no rate; *most_per_s* is the configured one, above which nothing is learned."""
+    def __init__(self, most_per_s: float | None, burst_s: float, *, feels_its_way: bool = False) -> None:
+        """Know no rate; *most_per_s* is the configured one, above which nothing is learned.
+
+        *feels_its_way*: start slowly, and not as fast as anything else allows.
+        """
+        self._feels_its_way = feels_its_way
         self._most_per_s = most_per_s
         self._accepted = Tally(span_s=2 * _LONGEST_LOOK_S)
         self._burst_s = min(burst_s, _BURST_AT_MOST_S)
@@ -73,9 +81,15 @@ class Pace:
     def per_s(self) -> float | None:
         """Requests a second that may leave now; None: any number."""
         if self._ceiling is None:
-            return None
-        age_s = self._age_s / self._stretch(self._ceiling)
-        return self._ceiling * (1 + ((age_s - _PLATEAU_S) / _DOUBLES_S) ** 3)
+            return _FELT_FROM_PER_S + self._age_s**2 if self._feels_its_way else None
+        beyond_s = self._age_s / self._stretch(self._ceiling) - _PLATEAU_S
+        curve = _BELOW * (beyond_s / _PLATEAU_S) ** 3 if beyond_s < 0 else (beyond_s / _DOUBLES_S) ** 3
+        return self._ceiling * (1 + curve)
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether a refusal has taught it."""
+        return self._ceiling is not None
 
     @property
     def ready_at(self) -> float:
@@ -105,7 +119,7 @@ class Pace:
         if not again:
             self._judge_peak()
             self._full_before, self._full_at = self._full_at, now
-            self._refused_pace = self.per_s
+            self._refused_pace = self.per_s if self.is_learned else None
             self._measured_before = self._measured
         elif self._full_at is not None and now - self._full_at >= _MINUTE_STALL_S:
             self._by_minute_until = now + _BY_MINUTE_S

@@ -9,7 +9,8 @@ import msgspec
 
 from mediascribe import journal, plan
 from mediascribe.case import Case
-from mediascribe.describe import REPORT, Cases, ShardReport, publish
+from mediascribe.describe import REPORT, ShardReport, publish
+from mediascribe.desk import Cases, Desk
 from mediascribe.domain import Request
 from mediascribe.store import shipping
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mediascribe.describe import Landing
-    from mediascribe.domain import Shard
-    from mediascribe.plan import Plan
+    from mediascribe.domain import Record, Shard
+    from mediascribe.plan import Due, Plan
     from mediascribe.store import Store
 
 
@@ -38,13 +39,18 @@ def _report(unfinished: Plan, shard: Shard, landing: Landing, *, hold: bool) -> 
     if (folder / REPORT).is_file():
         return msgspec.json.decode((folder / REPORT).read_bytes(), type=ShardReport)
     found = journal.replay(folder)
-    cases, records = Cases(), []
-    for case in _cases(unfinished, shard, found, landing):
+    cases, desk = Cases(), Desk(found, _unheard)
+    for due, case in _cases(unfinished, shard, found, landing):
+        if case is None:
+            desk.follow(due)
+            continue
         if hold:
             case.hold()
         cases.add(case)
         if case.outcome:
-            records.append(case.record())
+            desk.lead(due)
+            desk.land(case.record())
+    records = desk.records
     part = publish(landing.store, unfinished.facts, shard, records)
     return ShardReport(
         name=shard.name, rows=len(records), part=part, in_doubt=cases.in_doubt, torn=found.torn, spent=cases.spent
@@ -57,16 +63,25 @@ def forget(plan_: Plan, store: Store) -> None:
     shutil.rmtree(store.work / "journal" / plan_.run_id, ignore_errors=True)
 
 
-def _cases(unfinished: Plan, shard: Shard, found: journal.Replay, landing: Landing) -> Iterator[Case]:
-    """The rows of *shard* that were begun, as far as the journal knows them."""
+def _unheard(_: Record) -> None:
+    """Nobody waits for the records of a run that is over."""
+
+
+def _cases(
+    unfinished: Plan, shard: Shard, found: journal.Replay, landing: Landing
+) -> Iterator[tuple[Due, Case | None]]:
+    """The rows of *shard*; those that were begun as far as the journal knows them."""
     facts = unfinished.facts
-    for item, reason in plan.read(shard):
+    for due in plan.read(shard):
+        item = due.item
         if entries := found.rows.get(item.row_number):
             # Decoding needs model and media only; the key is in the journal.
             request = Request(
                 model=facts.model, dialect=facts.dialect, prompt="", media=item.media, identity=item.media
             )
-            case = Case(item, reason, request, landing.prices)
+            case = Case(item, due.reason, request, landing.prices)
             case.replay(entries)
             case.close()
-            yield case
+            yield due, case
+        elif due.leader is not None:
+            yield due, None

@@ -68,7 +68,7 @@ def draw(inputs: Inputs, wanted: Draw) -> list[Item]:
             forgotten=takedown.forgotten(inputs.store),
         )
         made = plan.make(inputs.manifest.checked(lambda _: None), inputs.facts(), order, place)
-        return [item for shard in made.shards for item, _ in plan.read(shard)]
+        return [item for shard in made.shards for item in plan.items(shard)]
 
 
 def kinds(items: Items) -> dict[str | None, int]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mediascribe.prompt import Prompt
 
 SAMPLED_ROWS: Final = 5_000  # of each stratum
-_NARROW: Final = ["reason", "media_kinds", "problem_code"]
+_NARROW: Final = ["reason", "media_kinds", "problem_code", "row_number", "leader"]
 _WIDE: Final = [*batch.ITEMS.names]
 
 
@@ -55,7 +55,7 @@ class Row:
 class Stratum:
     """Rows that are asked for one reason about media of one kind. `sample` stands for all `rows` of them.
 
-    `kind` is None for rows that cannot be asked, which cost nothing. `error_class` is that of failed rows.
+    `kind` is None for rows that are not asked themselves, which cost nothing. `error_class` is that of failed rows.
     """
 
     reason: str
@@ -99,7 +99,8 @@ def _codes(plan: Plan) -> tuple[np.ndarray[Any, np.dtype[np.int32]], list[tuple[
     with pq.ParquetFile(plan.path) as file:
         for rows in file.iter_batches(columns=_NARROW):
             joined = pc.binary_join(rows["media_kinds"], "+")
-            problem = pc.if_else(pc.is_valid(rows["problem_code"]), "x", "")
+            follows = pc.greater(rows["row_number"], pc.coalesce(rows["leader"], rows["row_number"]))
+            problem = pc.if_else(pc.or_(pc.is_valid(rows["problem_code"]), follows), "x", "")
             words = pc.binary_join_element_wise(rows["reason"], joined, problem, "|").dictionary_encode()
             mapped = [numbers.setdefault(_meant(word), len(numbers)) for word in words.dictionary.to_pylist()]
             codes.append(np.asarray(mapped, np.int32)[np.asarray(words.indices)])

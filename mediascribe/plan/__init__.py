@@ -20,9 +20,9 @@ from mediascribe.dataset import RunFacts
 from mediascribe.domain import Reason, Shard
 from mediascribe.errors import ConfigError
 from mediascribe.manifest.listing import Items
-from mediascribe.plan import condition, files
+from mediascribe.plan import condition, files, same
 from mediascribe.plan.comparison import Comparison
-from mediascribe.plan.files import read
+from mediascribe.plan.files import Due, items, read
 from mediascribe.plan.order import Example, Order
 from mediascribe.plan.selection import Selection
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mediascribe.store import Store
 
 __all__ = [
+    "Due",
     "Example",
     "Order",
     "Plan",
@@ -45,6 +46,7 @@ __all__ = [
     "draw_up",
     "explain",
     "folder",
+    "items",
     "make",
     "read",
     "remove",
@@ -60,8 +62,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will ask, and what it knows about itself: enough to finish or to recover it without the job file.
 
     `counts` has every row of the manifest by its reason, `done` and `forgotten` among them; `failed` those that failed
-    by class; `rows` is how many are asked. `manifest_sha256` is the state of the manifest's files
-    that was compared (None: not known). `examples` has some rows of each reason.
+    by class; `rows` is how many are asked for, of which `shared` get the answer of another. `manifest_sha256` is the
+    state of the manifest's files that was compared (None: not known). `examples` has some rows of each reason.
     """
 
     facts: RunFacts
@@ -71,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     shard_rows: int
     path: str
+    shared: int = 0
     failed: dict[str, int] = {}
     manifest_sha256: str | None = None
     examples: list[Example] = []
@@ -122,8 +125,10 @@ def draw_up(items: Iterable[Item], facts: RunFacts, order: Order, store: Store, 
         with Comparison(staged, facts, order, store, more) as comparison:
             counts, failed = comparison.counts()
             rows = Selection(comparison, order, wanted).rows()
+            shared = same.find(comparison.db, wanted=order.same_once)
             shard_rows = order.shard_rows or default_shard_rows(rows)
-            files.write(path, staged, comparison.chosen(), shard_rows)
+            with comparison.db.cursor() as other:  # two results are read side by side
+                files.write(path, staged, comparison.chosen(), shard_rows, same.followers(other, files.KEPT))
             examples = comparison.examples(order.examples)
     return Plan(
         facts=facts,
@@ -131,6 +136,7 @@ def draw_up(items: Iterable[Item], facts: RunFacts, order: Order, store: Store, 
         reasons=order.reasons,
         counts=counts,
         rows=rows,
+        shared=shared,
         shard_rows=shard_rows,
         path=str(path),
         failed=failed,

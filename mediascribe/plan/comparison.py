@@ -6,6 +6,8 @@ Rules of this file:
   of its run, its error class and what differs, packed into one number, of which the largest is the current one: the
   latest answer, and the latest result where there is none (`dataset.current`).
 - The order of the cases is the order in which reasons win: a failed row is asked because it failed, whatever else.
+- A row that was skipped for its media has failed: it is looked at again when failed rows are asked. One that was
+  skipped as its media could not be reached, or could not be asked at all, is new as long as it can be asked now.
 - A repeated id belongs to its first row; a later one goes on as `<id>#<row>`.
 """
 
@@ -79,7 +81,8 @@ _LAST: Final = """
 create table last as
 select md5_number(item_id) as key,
        max((rank << 32) | (coalesce(list_position($classes, error_class), 0) << 8)
-           | case status when 'failed' then 1 when 'skipped' then 2 else 0 end
+           | case when status = 'failed' or (status = 'skipped' and error_class = 'media') then 1
+                  when status = 'skipped' then 2 else 0 end
            | case when model <> $model then 4 else 0 end
            | case when prompt_sha256 <> $prompt then 8 else 0 end
            | case when parameters_sha256 <> $parameters then 16 else 0 end) as packed,
@@ -105,6 +108,11 @@ from (
            broken or first_row is not null as broken
     from keys left join repeated using (row_number)
 ) as items left join last using (key)
+"""
+_CHOSEN: Final = """
+select row_number, reason, first_row, leader
+from verdicts semi join chosen using (row_number) left join same using (row_number)
+where leader is null or leader = row_number order by row_number
 """
 _EXAMPLES: Final = """
 with due as (
@@ -169,9 +177,8 @@ class Comparison:
         )
 
     def chosen(self) -> Iterator[pa.RecordBatch]:
-        """The rows in the table `chosen`, as row_number, reason, first_row; in manifest order."""
-        query = "select row_number, reason, first_row from verdicts semi join chosen using (row_number) order by all"
-        return iter(self.db.sql(query).to_arrow_reader(_CHOSEN_ROWS))
+        """The rows in the table `chosen` that follow no other, as row_number, reason, first_row, leader; in order."""
+        return iter(self.db.sql(_CHOSEN).to_arrow_reader(_CHOSEN_ROWS))
 
     def examples(self, rows: int) -> list[Example]:
         """The first *rows* of each reason but `done` and `forgotten`, with what was and what is."""

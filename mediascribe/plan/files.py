@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS: Final = 2_000
 _GROUP_ROWS: Final = 10_000
-_KEPT: Final = [name for name in batch.ITEMS.names if name != "redacted_urls"]
+KEPT: Final = [name for name in batch.ITEMS.names if name != "redacted_urls"]
 _PLAN: Final = pa.schema(
     [
-        *(batch.ITEMS.field(name) for name in _KEPT),
+        *(batch.ITEMS.field(name) for name in KEPT),
         pa.field("reason", pa.string()),
+        pa.field("leader", pa.int64()),
         pa.field("shard", pa.int32()),
     ]
 )
+_WITHOUT_SHARD: Final = pa.schema([field for field in _PLAN if field.name != "shard"])
 
 
 def batches(items: Iterable[Item]) -> Iterator[pa.RecordBatch]:
@@ -56,22 +59,29 @@ def stage(path: Path, items: Iterable[pa.RecordBatch]) -> None:
                 writer.write_batch(one)
 
 
-def write(path: Path, staged: Path, chosen: Iterator[pa.RecordBatch], shard_rows: int) -> None:
-    """Copy the rows *chosen* (row_number, reason, first_row; ascending) of the file *staged* into a private one.
+def write(
+    path: Path,
+    staged: Path,
+    chosen: Iterator[pa.RecordBatch],
+    shard_rows: int,
+    followers: Iterator[pa.RecordBatch] = iter(()),  # noqa: B008 - an empty one has no state
+) -> None:
+    """Copy the rows *chosen* (row_number, reason, first_row, leader; ascending) of *staged* into a private file.
 
-    No row group has rows of two shards, so that reading a shard reads nothing else.
+    Each row that leads others has them behind it: *followers*, whole rows with `reason` and `leader`, in that order. No
+    row group has rows of two shards, so that reading a shard reads nothing else.
     """
     path.touch(mode=0o600)
-    rows = _Chosen(chosen)
+    rows, behind = _Chosen(chosen), _Followers(followers)
     with pq.ParquetFile(staged) as items, pq.ParquetWriter(path, _PLAN, compression="zstd") as writer:
         shards = _Shards(writer, shard_rows)
         for group in range(items.num_row_groups):
             last = _last_row(items.metadata.row_group(group))
-            numbers, reasons, firsts = rows.until(last)
-            if len(numbers):
-                table = items.read_row_group(group, columns=_KEPT)
-                places = np.searchsorted(np.asarray(table["row_number"]), numbers)
-                shards.add(_due(table.take(pa.array(places, pa.int64())), reasons, firsts))
+            wanted = rows.until(last)
+            if len(wanted[0]):
+                table = items.read_row_group(group, columns=KEPT)
+                places = np.searchsorted(np.asarray(table["row_number"]), wanted[0])
+                shards.add(behind.put_in(_due(table.take(pa.array(places, pa.int64())), *wanted[1:]), last))
         shards.close()
 
 
@@ -86,14 +96,38 @@ def copy(path: Path, source: Path, keep: Callable[[pa.Table], pa.Table], shard_r
     return shards.written
 
 
-def read(shard: Shard) -> Iterator[tuple[Item, Reason]]:
-    """The items of *shard* in manifest order, each with its reason; streamed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A row to ask; `leader` is the row of its shard that asks the same first: its answer is good for this row too."""
+
+    item: Item
+    reason: Reason
+    leader: int | None = None
+
+
+def read(shard: Shard) -> Iterator[Due]:
+    """The rows of *shard* in the order of the manifest, but each behind its leader; streamed."""
+    led: tuple[int, int] | None = None  # the leader that is meant, and the first row of its group that is here
+    for row in _rows(shard):
+        item, meant = batch.item(row), row["leader"]
+        if meant is None:
+            led = None
+        elif led is None or led[0] != meant:  # the first one may lie in another shard, or have its answer already
+            led = (meant, item.row_number)
+        yield Due(item=item, reason=row["reason"], leader=led and led[1])
+
+
+def items(shard: Shard) -> Iterator[Item]:
+    """The items of `read`."""
+    return (due.item for due in read(shard))
+
+
+def _rows(shard: Shard) -> Iterator[dict[str, Any]]:
     rows = ds.dataset(shard.plan_path, format="parquet").to_batches(
         filter=ds.field("shard") == shard.number, batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
     )
     for part in rows:
-        for row in part.to_pylist():
-            yield batch.item(row), row["reason"]
+        yield from part.to_pylist()
 
 
 def repeated(item_id: str, number: int, first: int) -> dict[str, str]:
@@ -110,29 +144,59 @@ class _Chosen:
 
     def __init__(self, chosen: Iterator[pa.RecordBatch]) -> None:
         self._rest = chosen
-        self._here: tuple[Numbers, Numbers, Numbers] = _columns(None)
+        self._here: tuple[Numbers, ...] = _columns(None)
 
-    def until(self, last: int) -> tuple[Numbers, Numbers, Numbers]:
-        """Row numbers up to *last* that were not given yet, their reasons, and the rows that have their ids already."""
+    def until(self, last: int) -> tuple[Numbers, ...]:
+        """Row numbers up to *last* that were not given yet, their reasons, the rows that have their ids, leaders."""
         parts = []
         while True:
             cut = int(np.searchsorted(self._here[0], last, side="right"))
             parts.append(tuple(column[:cut] for column in self._here))
             whole = cut == len(self._here[0])
-            self._here = tuple(column[cut:] for column in self._here)  # type: ignore[assignment]  # of the same length
+            self._here = tuple(column[cut:] for column in self._here)
             if not whole or (more := next(self._rest, None)) is None:
                 break
             self._here = _columns(more)
-        numbers, reasons, firsts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return numbers, reasons, firsts
+        return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
-def _columns(rows: pa.RecordBatch | None) -> tuple[Numbers, Numbers, Numbers]:
+def _columns(rows: pa.RecordBatch | None) -> tuple[Numbers, ...]:
+    """The four columns of chosen rows; 0 where there is none."""
     if rows is None:
-        none = np.zeros(0, np.int64)
-        return none, none, none
-    numbers, reasons, firsts = (np.asarray(column.cast(pa.int64()).fill_null(0)) for column in rows.columns)
-    return numbers, reasons, firsts
+        return (np.zeros(0, np.int64),) * 4
+    return tuple(np.asarray(column.cast(pa.int64()).fill_null(0)) for column in rows.columns)
+
+
+class _Followers:
+    """The rows that follow others, put in behind them."""
+
+    def __init__(self, rest: Iterator[pa.RecordBatch]) -> None:
+        self._rest = rest
+        self._here: pa.Table | None = None
+
+    def put_in(self, rows: pa.Table, last: int) -> pa.Table:
+        """*rows* and those behind them: all whose leader is at or before the row *last*."""
+        parts = [rows]
+        while (here := self._here or self._next()) is not None:
+            cut = int(np.searchsorted(np.asarray(here["leader"]), last, side="right"))
+            parts.append(here.slice(0, cut))
+            self._here = here.slice(cut) if cut < here.num_rows else None
+            if self._here is not None:
+                break
+        if len(parts) == 1:
+            return rows
+        table = pa.concat_tables(parts)
+        groups = pc.coalesce(table["leader"], table["row_number"])
+        order = pa.table([groups, table["row_number"]], ["leader", "row"])
+        return table.take(pc.sort_indices(order, [("leader", "ascending"), ("row", "ascending")]))
+
+    def _next(self) -> pa.Table | None:
+        batch_ = next(self._rest, None)
+        if batch_ is None:
+            return None
+        table = pa.Table.from_batches([batch_])
+        reasons = _names(np.asarray(table["reason"]))
+        return table.set_column(table.schema.get_field_index("reason"), "reason", reasons).cast(_WITHOUT_SHARD)
 
 
 @dataclass(slots=True)
@@ -174,13 +238,17 @@ def _last_row(group: pq.RowGroupMetaData) -> int:
     return int(cast("int", statistics.max))
 
 
-def _due(rows: pa.Table, reasons: Numbers, firsts: Numbers) -> pa.Table:
-    """*rows* with their reasons; one whose id stands in a first row already gets an id and a problem of its own."""
+def _due(rows: pa.Table, reasons: Numbers, firsts: Numbers, leaders: Numbers) -> pa.Table:
+    """*rows* with reasons and leaders; one whose id stands in a first row gets an id and a problem of its own."""
     if firsts.any():
         made = rows.to_pylist()
         for row, first in zip(made, firsts.tolist(), strict=True):
             if first:
                 row.update(repeated(row["item_id"], row["row_number"], first))
         rows = pa.Table.from_pylist(made, schema=rows.schema)
-    names = pa.DictionaryArray.from_arrays(pa.array(reasons, pa.int8()), pa.array(REASONS)).cast(pa.string())
-    return rows.append_column("reason", names)
+    leading = pa.array(leaders, pa.int64(), mask=leaders == 0)
+    return rows.append_column("reason", _names(reasons)).append_column("leader", leading)
+
+
+def _names(reasons: np.ndarray[Any, Any]) -> pa.Array[Any]:
+    return pa.DictionaryArray.from_arrays(pa.array(reasons, pa.int8()), pa.array(REASONS)).cast(pa.string())

@@ -26,6 +26,7 @@ class Order:
         sample: so many rows at most, drawn at random by `seed`, of each kind of media its share, one at least.
         limit: so many rows at most, the first ones.
         forgotten: SHA-256 (hex) of ids that are never asked again; counted as `forgotten`.
+        same_once: of rows that ask the same about the same media, one is asked.
         examples: so many rows of each reason are kept with their cause.
     """
 
@@ -41,6 +42,7 @@ class Order:
     seed: int = 0
     limit: int | None = None
     forgotten: frozenset[str] = frozenset()
+    same_once: bool = False
     examples: int = 0
 
 

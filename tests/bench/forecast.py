@@ -127,10 +127,10 @@ def one(seed: int, rows: int, *, known: bool) -> list[tuple[float, float, float,
     made = kept.make(inputs, order).plan
     if rows:
         ids = pilot.of_plan(inputs, made, rows)
-        asked = [item for shard in made.shards for item, _ in plan.read(shard) if item.item_id in ids]
+        asked = [item for shard in made.shards for item in plan.items(shard) if item.item_id in ids]
         publish(asked, truths, made.facts)
         made = kept.make(inputs, order).plan
-    left = [truths[item.item_id] for shard in made.shards for item, _ in plan.read(shard)]
+    left = [truths[item.item_id] for shard in made.shards for item in plan.items(shard)]
     total = forecast.forecast(inputs, made).total.as_it_is
     today = datetime.now(UTC).date()
     costs = [inputs.prices.cost(truth.usage(), "gemini-2.0-flash", today) for truth in left]

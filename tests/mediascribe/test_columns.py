@@ -22,7 +22,7 @@ error_class error_code http_status error_message
 prompt_tokens completion_tokens total_tokens cached_tokens cache_write_tokens prompt_text_tokens prompt_image_tokens
 prompt_audio_tokens prompt_video_tokens completion_text_tokens completion_audio_tokens reasoning_tokens
 usage_source usage_json flags attempts wasted_tokens
-cost_usd price_version
+cost_usd price_version answered_by saved_usd
 media_bytes media_sha256 media_seconds media_width media_height
 requested_at completed_at latency_s
 """

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import io
 import json
 from datetime import UTC, datetime
@@ -78,7 +79,8 @@ def bench(store, gateway, build):
         schema = answer.load_schema(job.answer.schema_, None, job_path="job.toml")
         columns = schema.columns if schema else {}
         facts = build.facts(run_id=run_id, model=model, dialect=dialect, prompt_sha256=asked.sha256, answer=columns)
-        made = plan.make(rows, facts, plan.Order(reasons=("new",), shard_rows=shard_rows, config_sha256="c"), store)
+        order = plan.Order(reasons=("new",), shard_rows=shard_rows, config_sha256="c", same_once=job.media.same_once)
+        made = plan.make(rows, facts, order, store)
         if before:
             before(made)
         question = Question(
@@ -479,3 +481,25 @@ async def test_no_answer_length_passes_the_budget(bench, store, gateway, answers
     assert "budget.usd" in report.stopped
     assert closed.wrote.cost_usd == pytest.approx(billed, abs=1e-9)
     assert gateway.max_in_flight > 200
+
+
+async def test_the_same_question_is_asked_once(bench, store, gateway):
+    """Of five rows three ask the same: three requests, five answers; the two say whose answer they have."""
+    rows = [*items(*"abc"), *(dataclasses.replace(items("a")[0], item_id=f"a{n}", row_number=3 + n) for n in (1, 2))]
+    *_, closed = await bench(rows)
+    found = rows_of(store)
+    assert len(gateway.ledger()) == 3
+    assert [found[name]["answered_by"] for name in ("a", "b", "c", "a1", "a2")] == [None, None, None, "a", "a"]
+    assert found["a1"]["description"] == found["a"]["description"]
+    assert (found["a1"]["cost_usd"], found["a1"]["saved_usd"]) == (0.0, found["a"]["cost_usd"])
+    assert closed.wrote.cost_usd == sum(entry.nano_usd for entry in gateway.ledger()) / 1e9
+    assert closed.complete
+    assert verification.verify(store.root).ok
+
+
+async def test_each_row_may_be_asked(bench, store, gateway):
+    """With `same_once = false` equal rows are asked one by one."""
+    rows = [dataclasses.replace(items("a")[0], item_id=f"a{n}", row_number=n) for n in (1, 2)]
+    await bench(rows, media={"same_once": False})
+    assert len(gateway.ledger()) == 2
+    assert {row["answered_by"] for row in rows_of(store).values()} == {None}

@@ -120,6 +120,7 @@ def test_error_tree():
         "CorruptError": "MediascribeError",
         "StoreError": "MediascribeError",
         "DiskError": "MediascribeError",
+        "MediaError": "MediascribeError",
         "SpentError": "StopRunError",
         "DrainError": "StopRunError",
         "AttemptError": "MediascribeError",

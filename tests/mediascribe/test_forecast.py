@@ -527,4 +527,4 @@ def test_the_plan_is_not_read_where_it_lies_alone(job):
     inputs = job(pictures(3))
     made = inputs.plan(("new",))
     forecast.forecast(inputs, made)
-    assert [item.item_id for shard in made.shards for item, _ in plan.read(shard)] == ["i0", "i1", "i2"]
+    assert [item.item_id for shard in made.shards for item in plan.items(shard)] == ["i0", "i1", "i2"]

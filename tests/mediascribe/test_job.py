@@ -82,13 +82,15 @@ def test_carry_as_list_or_table(write):
     assert as_table.manifest.carry == {"price": "float64"}
 
 
-@pytest.mark.parametrize("url", ["sandbox", "https://cdn.example.com/media", "http://127.0.0.1:9/"])
+@pytest.mark.parametrize(
+    "url", ["sandbox", "https://cdn.example.com/media", "http://127.0.0.1:9/", "s3://bucket/x", "./media", "/srv/media"]
+)
 def test_media_base_url(write, url):
-    """The prefix of relative URLs is a plain http(s) address, or the sandbox."""
+    """The prefix of relative URLs is a plain http(s) address, a bucket, a folder, or the sandbox."""
     assert job.load(write(MINIMAL + f'[media]\nbase_url = "{url}"\n')).media.base_url == url
 
 
-@pytest.mark.parametrize("url", ["cdn.example.com", "s3://bucket/x", "https://u:p@h/x", "https://h/x?sig=1"])
+@pytest.mark.parametrize("url", ["cdn.example.com", "ftp://h/x", "https://u:p@h/x", "https://h/x?sig=1"])
 def test_media_base_url_that_is_none(write, url):
     """Anything else is refused, with what it should look like."""
     with pytest.raises(ConfigError, match=r"`media\.base_url` is no http"):
@@ -212,7 +214,7 @@ def test_missing_key_in_a_section(refused):
     [
         ("manifest", "imgae = []", "7: unknown key `manifest.imgae`; did you mean `image`?"),
         ("gateway", 'api_key = "sk-1234567890"', "10: unknown key `gateway.api_key`; did you mean `api_key_env`?"),
-        ("manifest", "concurrency = 3", "7: unknown key `manifest.concurrency`; it belongs in [limits]"),
+        ("manifest", "concurrency = 3", "7: unknown key `manifest.concurrency`; it belongs in [media] or [limits]"),
         ("prompt", "zzz = 3", "13: unknown key `prompt.zzz`; known here: id, text, file, system"),
     ],
 )
@@ -223,7 +225,10 @@ def test_unknown_key(refused, section, line, answer):
 
 def test_unknown_key_at_the_top(refused):
     """A key that lies in no section is answered with its section; a section's wrong name with the right one."""
-    assert refused("concurrency = 3\n" + MINIMAL) == "demo.toml:1: unknown key `concurrency`; it belongs in [limits]"
+    assert (
+        refused("concurrency = 3\n" + MINIMAL)
+        == "demo.toml:1: unknown key `concurrency`; it belongs in [media] or [limits]"
+    )
     assert refused(MINIMAL + "[promt]\n") == "demo.toml:13: unknown key `promt`; did you mean `prompt`?"
 
 

@@ -58,14 +58,14 @@ def begun(inputs, one):
 
 
 def answer(build, inputs, begun_plan, count):
-    items = [item for shard in begun_plan.shards for item, _ in plan.read(shard)][:count]
+    items = [item for shard in begun_plan.shards for item in plan.items(shard)][:count]
     records = [build.record(item=item, outcome=item.problem or build.completion()) for item in items]
     shard = build.shard(begun_plan.run_id, rows=len(records))
     write_part(inputs.store, begun_plan.facts, shard, records)
 
 
 def ids(one):
-    return [item.item_id for shard in one.shards for item, _ in plan.read(shard)]
+    return [item.item_id for shard in one.shards for item in plan.items(shard)]
 
 
 def test_a_kept_plan_is_no_killed_run(job):
@@ -127,7 +127,7 @@ def test_shards_are_cut_anew(job, build):
     first = begun(inputs, one)
     answer(build, inputs, first, 1)
     run = begun(inputs, one)
-    assert [[item.item_id for item, _ in plan.read(shard)] for shard in run.shards] == [["b", "c"], ["a#4"]]
+    assert [[item.item_id for item in plan.items(shard)] for shard in run.shards] == [["b", "c"], ["a#4"]]
 
 
 def test_a_takedown_takes_kept_plans_with_it(job):

@@ -24,7 +24,7 @@ def make(store, build):
 
 
 def asked(made):
-    return {item.item_id: reason for shard in made.shards for item, reason in plan.read(shard)}
+    return {due.item.item_id: due.reason for shard in made.shards for due in plan.read(shard)}
 
 
 def test_an_empty_output_makes_every_row_new(make, build):
@@ -48,7 +48,7 @@ def test_items_come_back_from_the_plan_as_they_went_in(make):
         Item(item_id="row-2", row_number=2, problem=problem),
     ]
     made = make(items)
-    assert [item for item, _ in plan.read(made.shards[0])] == items
+    assert [item for item in plan.items(made.shards[0])] == items
 
 
 def test_a_plan_is_private(make, build):
@@ -121,7 +121,7 @@ def test_an_answer_counts_before_a_failure(make, build, publish):
 def test_a_repeated_id_becomes_a_row_that_cannot_be_asked(make, build):
     """The first row with an id keeps it; a later one gets an id of its own and says where the first is."""
     made = make([build.item("a", 1), build.item("b", 2), build.item("a", 3)])
-    items = [item for item, _ in plan.read(made.shards[0])]
+    items = [item for item in plan.items(made.shards[0])]
     assert [item.item_id for item in items] == ["a", "b", "a#3"]
     assert items[2].problem.code == "duplicate_id"
     assert items[2].problem.message == "row 3: its id 'a' stands in row 1 already; give every row an id of its own"
@@ -131,7 +131,7 @@ def test_a_repeated_id_is_asked_about_once_for_ever(make, build, publish):
     """The second run finds a result for both rows."""
     first = make([build.item("a", 1), build.item("a", 2)])
     records = [
-        build.record(item=item, outcome=item.problem or build.completion()) for item, _ in plan.read(first.shards[0])
+        build.record(item=item, outcome=item.problem or build.completion()) for item in plan.items(first.shards[0])
     ]
     publish(records, run_id=RUN_1)
     assert make([build.item("a", 1), build.item("a", 2)]).counts == {"done": 2}
@@ -140,7 +140,7 @@ def test_a_repeated_id_is_asked_about_once_for_ever(make, build, publish):
 def test_shards_cut_the_plan_in_manifest_order(make, build):
     """Five rows in shards of two: two, two, one."""
     made = make([build.item(f"i{number}", number) for number in range(1, 6)], shard_rows=2)
-    assert [[item.row_number for item, _ in plan.read(shard)] for shard in made.shards] == [[1, 2], [3, 4], [5]]
+    assert [[item.row_number for item in plan.items(shard)] for shard in made.shards] == [[1, 2], [3, 4], [5]]
     assert [shard.rows for shard in made.shards] == [2, 2, 1]
     assert [shard.name for shard in made.shards] == [f"{RUN_3}-0000{number}" for number in range(3)]
 
@@ -149,7 +149,7 @@ def test_shards_cut_the_plan_in_manifest_order(make, build):
 def test_order_holds_over_many_batches(make, build):
     """Rows come back in file order, whatever DuckDB's threads did."""
     made = make(build.item(f"i{number}", number) for number in range(1, 12_001))
-    assert [item.row_number for shard in made.shards for item, _ in plan.read(shard)] == list(range(1, 12_001))
+    assert [item.row_number for shard in made.shards for item in plan.items(shard)] == list(range(1, 12_001))
     assert [shard.rows for shard in made.shards] == [10_000, 2_000]
 
 

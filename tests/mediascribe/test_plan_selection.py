@@ -45,7 +45,7 @@ def planned(store, build):
 
 
 def asked(made):
-    return [item.item_id for shard in made.shards for item, _ in plan.read(shard)]
+    return [item.item_id for shard in made.shards for item in plan.items(shard)]
 
 
 def rows(names, **more):

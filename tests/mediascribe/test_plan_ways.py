@@ -70,6 +70,6 @@ def answer(build, store, planned, shards):
                 reason=reason,
                 outcome=item.problem or (build.failure() if item.row_number % 3 == 0 else build.completion()),
             )
-            for item, reason in rows
+            for item, reason in ((due.item, due.reason) for due in rows)
         ]
         write_part(store, planned.facts, shard, records)

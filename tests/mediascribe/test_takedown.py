@@ -60,7 +60,7 @@ def unfinished(output, build):
     made = plan.make(items, facts, order, output)
     for shard in made.shards:
         with Journal(journal.place(output.work, shard)) as log:
-            for item, _ in plan.read(shard):
+            for item in plan.items(shard):
                 log.append(Sent(row=item.row_number, key="k", at=1.0))
                 text = f"the answer about {item.item_id}"
                 log.append(Answered(row=item.row_number, at=2.0, latency_s=1.0, status=200, headers={}, text=text))
@@ -116,7 +116,7 @@ class TestForget:
         items = [build.item("b", 1), build.item("b", 2), build.item("z", 3)]
         order = plan.Order(reasons=("new",), shard_rows=None, config_sha256="c", forgotten=forgotten(output))
         made = plan.make(items, build.facts(run_id=OPEN), order, output)
-        assert [item.item_id for shard in made.shards for item, _ in plan.read(shard)] == ["z"]
+        assert [item.item_id for shard in made.shards for item in plan.items(shard)] == ["z"]
 
     def test_a_part_of_nothing_else_goes_entirely(self, store, build, publish):
         """No empty part stays."""
@@ -134,7 +134,7 @@ class TestForget:
         """Plan and journals lose the rows of the item; those of others are recovered as before."""
         receipt = forget(output, ["b", "f"], NOW)
         assert receipt.unfinished_rows == 2
-        left = [[item.item_id for item, _ in plan.read(shard)] for shard in unfinished.shards]
+        left = [[item.item_id for item in plan.items(shard)] for shard in unfinished.shards]
         assert left == [["d"], ["e"]]
         journals = [journal.replay(journal.place(output.work, shard)).rows for shard in unfinished.shards]
         assert [sorted(rows) for rows in journals] == [[2], [3]]
@@ -183,7 +183,7 @@ def test_a_takedown_cut_short_is_finished_by_the_next_start(output, unfinished, 
     if stones:
         assert stones[0][1].removed[SECOND] == {"ok": 1}
         assert look(output, ["b"]).unknown == ("b",)
-        assert [item.item_id for shard in unfinished.shards for item, _ in plan.read(shard)] == ["d", "e", "f"]
+        assert [item.item_id for shard in unfinished.shards for item in plan.items(shard)] == ["d", "e", "f"]
     assert resume(output) == []
 
 

@@ -252,7 +252,11 @@ def test_serve_odd_host(monkeypatch, capsys):
 
 def test_ctrl_c():
     """A serving process ends well with Ctrl-C."""
-    code = "from mediascribe.sandbox import serve; serve('127.0.0.1', 0, None, 'sk-mine')"
+    # Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from mediascribe.sandbox import serve; serve('127.0.0.1', 0, None, 'sk-mine')"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,

@@ -1,0 +1,105 @@
+"""Desk: one shard at work: what its journal held, what came of its rows, and which wait for another's answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mediascribe.sharing import Sharing, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from mediascribe import journal
+    from mediascribe.case import Case
+    from mediascribe.domain import MediaFacts, Record
+    from mediascribe.journal import Journal
+    from mediascribe.media.prepared import Prepared
+    from mediascribe.plan import Due
+    from mediascribe.spending import Spent
+
+
+class Cases:
+    """What the rows of a shard came to together, those without a result among them."""
+
+    def __init__(self) -> None:
+        """No row yet."""
+        self.in_doubt = 0
+        self.spent: dict[str, Spent] = {}
+
+    def add(self, case: Case) -> None:
+        """Add what *case* came to."""
+        self.in_doubt += case.account.in_doubt
+        for day, spent in case.account.spent.items():
+            self.spent[day] = self.spent[day] + spent if day in self.spent else spent
+
+
+@dataclass(slots=True)
+class Row:
+    """One row that is to be asked."""
+
+    due: Due
+    case: Case
+    prepared: Prepared | None = None
+
+    @property
+    def media(self) -> MediaFacts | None:
+        """What is known of its media."""
+        return self.prepared.facts if self.prepared else None
+
+
+class Desk:
+    """The rows of one shard on their way. Belongs to one event loop."""
+
+    log: Journal
+
+    def __init__(self, found: journal.Replay, announce: Callable[[Record], None]) -> None:
+        """Start from what the journal *found*; *announce* hears of every record."""
+        self.found = found
+        self.records: list[Record] = []
+        self.cases = Cases()
+        self._announce = announce
+        self._sharing = Sharing()
+        self._led: dict[int, list[Hashable]] = {}
+
+    def shares(self, key: Hashable, due: Due, media: MediaFacts | None = None) -> tuple[bool, list[Due]]:
+        """Whether *due* gets the answer of another row of the group *key*, now or later; and who is asked instead.
+
+        The latter are rows that waited for *due*, when it has come to a failure of that other's.
+        """
+        led = self._led.setdefault(due.item.row_number, [])
+        if key in led:
+            return False, []
+        met = self._sharing.enter(key, due, media)
+        if met is True:
+            led.append(key)
+            return False, []
+        return True, [] if met is False else self.land(met)
+
+    def lead(self, due: Due) -> None:
+        """*due* has its own record, which is good for those of its group that `follow`."""
+        if due.leader is not None:
+            self.shares(due.leader, due)
+
+    def follow(self, due: Due) -> None:
+        """*due* was not asked: it has the answer of its group, if there is one by now."""
+        known = self._sharing.known(due.leader)
+        if known:
+            self.land(shared(known, due))
+
+    def land(self, record: Record) -> list[Due]:
+        """*record* is the result of its row, and of those that waited for it; gives the rows that are to be asked next.
+
+        Those waited for a row that failed for a reason of its own.
+        """
+        self.records.append(record)
+        self._announce(record)
+        following: list[Due] = []
+        for key in self._led.pop(record.item.row_number, ()):
+            others, heir = self._sharing.settle(key, record)
+            for other in others:
+                following += self.land(other)
+            if heir:
+                self._led.setdefault(heir.item.row_number, []).append(key)
+                following.append(heir)
+        return following
