@@ -115,7 +115,7 @@ class Attempts:
     async def _attempt(self, case: Case, body: bytes, log: Journal) -> None:
         """One exchange within budget and limits; raises what is wrong with the answer."""
         sent_before = case.account.attempts
-        load = self._weights.load(case.request)
+        load = self._weights.load(case.request, case.media)
         reservation = await self._budget.reserve(load.worst)
         lane = self._lanes.of(case.request.model)
         try:

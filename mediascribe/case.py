@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Final, assert_never, cast
 from mediascribe.account import Account
 from mediascribe.domain import Completion, ErrorClass, Failure, Item, Reason, Record, Request
 from mediascribe.errors import AttemptError, InDoubtError, PermanentError, RateLimitedError
-from mediascribe.journal import Again, Answered, Entry, Excused, GaveUp, Sent, Unanswered
+from mediascribe.journal import Again, Answered, Entry, Excused, GaveUp, Sent, Split, Unanswered
 from mediascribe.wire import DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mediascribe.journal import Cause
+    from mediascribe.media.token_rules import Facts
     from mediascribe.pricing import PriceBook
 
     Fit = Callable[[Completion], Completion | Failure]
@@ -35,7 +36,8 @@ _RANK: Final = {"ok": 4, "truncated": 3, "refused": 2, "failed": 1, "skipped": 0
 class Case:
     """What the attempts of one row have come to so far.
 
-    `account` has the attempts that were sent, `used` of them count against the row.
+    `account` has the attempts that were sent, `used` of them count against the row. `media` has what is known of each
+    medium of the request; None: what its data URLs say.
     """
 
     __slots__ = (
@@ -49,6 +51,7 @@ class Case:
         "_requested_at",
         "account",
         "item",
+        "media",
         "outcome",
         "reason",
         "request",
@@ -61,6 +64,7 @@ class Case:
         """Open the case of *item*; *fit* judges what an answer says (by the job's schema)."""
         self.item, self.reason, self.request = item, reason, request
         self.account = Account(prices)
+        self.media: tuple[Facts, ...] | None = None
         self.used = 0
         self.outcome: Completion | Failure | None = None
         self._fit = fit
@@ -195,6 +199,8 @@ class Case:
                 self.give_up()
             case Again():
                 self.again(entry)
+            case Split():  # its pieces are cases of their own
+                pass
             case _:
                 assert_never(entry)
 

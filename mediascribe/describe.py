@@ -16,6 +16,7 @@ from mediascribe.desk import Desk, Row
 from mediascribe.domain import Failure, Record, Shard
 from mediascribe.errors import DiskError, DrainError, MediaError, StopRunError
 from mediascribe.journal import Journal
+from mediascribe.pieced import Pieced
 from mediascribe.spending import Spent
 
 if TYPE_CHECKING:
@@ -187,10 +188,11 @@ class Describer:
         """*row* with its media as they are sent; or None, as `_prepared`."""
         assert self._media is not None  # noqa: S101 - the caller has seen to it
         try:
-            row.prepared = await self._media.prepare(row.case.request)
+            row.prepared = await self._media.prepare(row.case.request, self._question.is_streamed)
         except MediaError as error:
             return None, desk.land(row.case.record_of(error.failure))
-        row.case.request = row.prepared.request
+        part = row.prepared.parts[0]
+        row.case.request, row.case.media = part.request, part.each
         if row.prepared.content and self._question.job.media.same_once and not row.case.account.attempts:
             key = (row.prepared.content, *_asked_beside_media(row.case.request))
             shares, more = desk.shares(key, row.due, row.media)
@@ -202,13 +204,32 @@ class Describer:
     async def _asked(self, row: Row, desk: Desk) -> list[Due]:
         """Ask about *row*, and land its record, if it has one before the run stops; gives the rows that are next."""
         try:
-            await self._ask(row.case, desk.log)
+            record = await (self._in_pieces(row, desk) if row.is_pieced else self._at_once(row.case, desk))
         finally:
-            row.case.close()
-            desk.cases.add(row.case)
             if self._media and row.prepared:
                 self._media.release(row.prepared)
-        return desk.land(replace(row.case.record(), media=row.media)) if row.case.outcome else []
+        return desk.land(replace(record, media=row.media)) if record else []
+
+    async def _at_once(self, case: Case, desk: Desk) -> Record | None:
+        """What the only question of a row came to."""
+        try:
+            await self._ask(case, desk.log)
+        finally:
+            case.close()
+            desk.cases.add(case)
+        return case.record() if case.outcome else None
+
+    async def _in_pieces(self, row: Row, desk: Desk) -> Record | None:
+        """What the questions about the pieces of a row came to; a resumed row asks only those that are missing."""
+        pieced = Pieced(row, desk.found.rows, self._landing.prices, self._question.fit)
+        if entry := pieced.split():
+            desk.log.append(entry)
+        async with asyncio.TaskGroup() as group:
+            for case in pieced.cases:
+                group.create_task(self._at_once(case, desk))
+        if self._question.job.media.join == "ask" and (joining := pieced.join()):
+            await self._at_once(joining, desk)
+        return pieced.record()
 
     async def _ask(self, case: Case, log: Journal) -> None:
         """Attempt until *case* has its outcome, with a second question where it wants one, or the run stops."""

@@ -43,6 +43,11 @@ class Row:
     prepared: Prepared | None = None
 
     @property
+    def is_pieced(self) -> bool:
+        """Whether it is asked in pieces."""
+        return self.prepared is not None and len(self.prepared.parts) > 1
+
+    @property
     def media(self) -> MediaFacts | None:
         """What is known of its media."""
         return self.prepared.facts if self.prepared else None

@@ -41,6 +41,8 @@ UsageSource = Literal["reported", "derived", "estimated", "missing", "shared"]
 Thinking = Literal["off", "on", "low", "medium", "high"]
 THINKING: Final[tuple[Thinking, ...]] = ("off", "on", "low", "medium", "high")
 
+Detail = Literal["auto", "low", "high"]
+
 Flag = Literal[
     "media_ignored",  # media were sent, and no media tokens were billed
     "gateway_estimate",  # round numbers that the gateway puts where the model reported nothing
@@ -189,8 +191,10 @@ class Request:
 
     `media` holds the URLs that are sent; `identity` names them across runs: the manifest's own words. `parameters` are
     in the words of chat completions (`max_tokens`, `temperature`, ...); a dialect with other words translates the
-    common ones and passes the rest on. `schema` is a JSON Schema that the answer is to follow. Whether the answer is
-    streamed changes nothing about it, and is no part of the key.
+    common ones and passes the rest on. `detail` is how much the model is to see of pictures, `fps` how many
+    frames a second of films, where that is not as it reads them by itself; so much follows from job and media, and is
+    no part of the key. `schema` is a JSON Schema that the answer is to follow. Whether the answer is streamed changes
+    nothing about it, and is no part of the key either.
     """
 
     model: str
@@ -201,6 +205,8 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     system: str | None = None
     thinking: Thinking | None = None
+    detail: Detail = "auto"
+    fps: float | None = None
     schema: Mapping[str, Any] | None = None
     stream: bool = False
 
@@ -216,6 +222,7 @@ class Request:
             self.parameters,
             self.thinking,
             self.schema,
+            *([] if self.detail == "auto" else [self.detail]),
         )
         return digest(asked)[:32]
 

@@ -12,6 +12,7 @@ from mediascribe import answer, budget, job, manifest, models, plan, pricing, pr
 from mediascribe.budget import Budget
 from mediascribe.dataset import RunFacts, schema
 from mediascribe.errors import ConfigError, DiskError
+from mediascribe.media.guard import guard
 from mediascribe.plan import Order, Plan
 from mediascribe.pricing import places
 from mediascribe.run import Outcome, RunFile
@@ -82,7 +83,7 @@ class Inputs:
 
     def items(self) -> Items:
         """The manifest's items; one whose media the model or the dialect cannot take has that as its problem."""
-        return self.manifest.checked(lambda item: models.refusal(self.model, self.dialect, item))
+        return self.manifest.checked(lambda item: models.refusal(self.model, self.dialect, item, self.job.media))
 
     def warnings(self) -> list[str]:
         """What is known to be wrong with the model and these parameters; nothing of the sandbox's, which serves all."""
@@ -175,6 +176,10 @@ def _kinds(model: Model | None, rows: Manifest) -> Collection[MediaKind]:
 
 def _check_together(read: Job, job_path: str) -> None:
     """What no section of the job can see alone."""
+    try:
+        guard(read.media)
+    except ValueError as error:
+        raise ConfigError(f"{job_path}: [media] {error}") from None
     if read.media.base_url == job.SANDBOX_URL != read.gateway.base_url:
         raise ConfigError(
             f'{job_path}: `media.base_url` is the sandbox, which runs for `gateway.base_url` = "sandbox" only;'

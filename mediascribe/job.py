@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["SANDBOX_URL", "Job", "load"]
 
 _QUOTED_CHARACTERS = 80
+# Of [media], what changes what a model is shown.
+_SHOWN = frozenset({"max_side", "detail", "fps", "frames", "clip_s", "split_s", "split_at", "join", "max_tokens"})
 
 
 class Job(Section):
@@ -79,8 +81,12 @@ class Job(Section):
 
     @property
     def parameters_sha256(self) -> str:
-        """The hash of the request's parameters, thinking and schema included, for the column of that name."""
-        return digest([self.parameters, self.thinking, self.answer.model_dump(by_alias=True)])
+        """The hash of the request's parameters, thinking, schema and form of media, for the column of that name."""
+        asked = [self.parameters, self.thinking, self.answer.model_dump(by_alias=True)]
+        sent = {name: getattr(self.media, name) for name in self.media.model_fields_set & _SHOWN}
+        usual = MediaSection()
+        unusual = {name: value for name, value in sent.items() if value != getattr(usual, name)}
+        return digest([*asked, unusual] if unusual else asked)
 
 
 def load(path: str | Path) -> Job:

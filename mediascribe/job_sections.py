@@ -150,7 +150,7 @@ class MediaSection(Section):
         default=True, description="ask once about the same media and prompt; other rows get that answer"
     )
     max_side: int | None = Field(None, ge=16, description="inline: longest side in pixels; unset: best for the model")
-    detail: Literal["auto", "low", "high"] = Field("auto", description="inline: how much the model is to see")
+    detail: Literal["auto", "low", "high"] = Field("auto", description="how much of pictures the model is to see")
     max_body_bytes: int = Field(
         20 * 2**20, ge=2**16, description="inline: a request may be this long, its media in base64 included"
     )

@@ -113,7 +113,15 @@ class Again(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
     parameters: dict[str, Any]
 
 
-Entry = Sent | Answered | Unanswered | Excused | GaveUp | Again
+class Split(msgspec.Struct, frozen=True, kw_only=True, tag="split"):
+    """The row is asked in pieces: of each the first second and the last. They have numbers of their own."""
+
+    row: int
+    at: float
+    seconds: list[tuple[float, float]]
+
+
+Entry = Sent | Answered | Unanswered | Excused | GaveUp | Again | Split
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)

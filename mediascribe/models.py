@@ -23,6 +23,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from mediascribe import entries
 from mediascribe.domain import MEDIA_KINDS, Failure, MediaKind
 from mediascribe.errors import ConfigError
+from mediascribe.media.address import BUCKET, is_web
 from mediascribe.wire import DIALECTS
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from mediascribe.domain import Item, Media, Thinking
     from mediascribe.entries import Entry
+    from mediascribe.job_sections import MediaSection
     from mediascribe.wire import Carriage
 
 DialectName = Literal["chat", "responses", "messages", "generate_content"]
@@ -191,17 +193,22 @@ def choose_dialect(
     return best
 
 
-def refusal(model: Model | None, dialect: str, item: Item) -> Failure | None:
+def refusal(model: Model | None, dialect: str, item: Item, media: MediaSection | None = None) -> Failure | None:
     """Why *item* cannot be asked of *model* in *dialect*, known before anything is sent; None where nothing is wrong.
 
-    Its media are looked at as the manifest names them: a data URL goes inline and says its type, any other by URL.
+    Its media are looked at as the manifest names them: a data URL goes inline and says its type, any other by URL, if
+    the job's section *media* does not have it fetched and sent.
     """
-    for media in item.media:
-        inline = media.url[:5].lower() == "data:"
-        problem = _unfit(model, dialect, media.kind, "inline" if inline else "url") or _mistyped(model, media)
+    mode = media.mode if media else "url"
+    for one in item.media:
+        inline = mode == "inline" or not is_web(one.url, media.base_url if media else None)
+        if mode == "url" and BUCKET.match(one.url):
+            return _failure(item, "unsupported_media", f'`{one.url}` is fetched by us only: set [media] mode = "probe"')
+        mistyped = None if mode == "inline" else _mistyped(model, one)
+        problem = _unfit(model, dialect, one.kind, "inline" if inline else "url") or mistyped
         if problem:
             return _failure(item, "unsupported_media", problem)
-    kinds = [kind for kind in MEDIA_KINDS if any(media.kind == kind for media in item.media)]
+    kinds = [kind for kind in MEDIA_KINDS if any(one.kind == kind for one in item.media)]
     if model and model.one_medium and len(item.media) > 1:
         problem = f"`{model.name}` takes one medium in a message, and this row has {len(item.media)}"
         return _failure(item, "too_many_media", f"{problem}; give each a row of its own")

@@ -13,10 +13,12 @@ from mediascribe.journal import Again
 from mediascribe.media import address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mediascribe.answer import Schema
     from mediascribe.case import Case
     from mediascribe.dataset import RunFacts
-    from mediascribe.domain import Item, Media
+    from mediascribe.domain import ErrorClass, Item, Media
     from mediascribe.job import Job
     from mediascribe.journal import Cause
     from mediascribe.models import ModelTable
@@ -45,7 +47,6 @@ class Question:
             ValueError: the prompt's template cannot be filled from this row.
         """
         text, system = prompt.render(self.prompt, item.variables)
-        stream = self.job.gateway.stream
         return Request(
             model=self.facts.model,
             dialect=self.facts.dialect,
@@ -55,29 +56,31 @@ class Question:
             identity=item.media,
             parameters=self.job.parameters,
             thinking=self.job.thinking,
+            detail=self.job.media.detail,
             schema=self.schema.schema if self.schema else None,
-            stream=stream == "always" or (stream == "auto" and any(map(_takes_long, item.media))),
+            stream=self.is_streamed(item.media),
         )
 
+    def is_streamed(self, media: Iterable[Media]) -> bool:
+        """Whether the answer about *media*, as they are sent, is to come as a stream."""
+        wish = self.job.gateway.stream
+        return wish == "always" or (wish == "auto" and any(map(_takes_long, media)))
+
     def fit(self, completion: Completion) -> Completion | Failure:
-        """What *completion* is worth by the job's schema, which some channels drop silently (gateway notes 2.3)."""
+        """What *completion* is worth: nothing without its media, and where it does not fit the job's schema.
+
+        Some channels drop either of them silently (gateway notes 0.2 and 2.3).
+        """
+        if "media_ignored" in completion.flags and self.job.media.ignored == "fail":
+            said = "the answer was billed without the media: the gateway dropped them, or could not read them"
+            return _unusable(completion, "media", "media_ignored", said)
         if self.schema is None or completion.status != "ok":
             return completion
         found = answer.read(completion.text, self.schema)
         if isinstance(found, answer.Structured):
             return replace(completion, answer_json=found.json)
-        return Failure(
-            error_class="schema",
-            code=found.kind,
-            message=f"the answer does not fit the job's schema: {'; '.join(found.problems)}",
-            usage=completion.usage,
-            flags=completion.flags,
-            finish_reason=completion.finish_reason,
-            model_returned=completion.model_returned,
-            response_id=completion.response_id,
-            gateway_request_id=completion.gateway_request_id,
-            text=completion.text,
-        )
+        said = f"the answer does not fit the job's schema: {'; '.join(found.problems)}"
+        return _unusable(completion, "schema", found.kind, said)
 
     def again(self, case: Case) -> Again | None:
         """The second question about *case*, if its outcome wants one; at most one is asked about a row."""
@@ -111,7 +114,7 @@ class Question:
                 dialect = models.choose_dialect(model, "auto", {media.kind for media in case.item.media})
             except ConfigError:  # it takes none of these media: the next may
                 continue
-            if models.refusal(model, dialect, case.item) is None:
+            if models.refusal(model, dialect, case.item, self.job.media) is None:
                 return self._again(case, "fallback", model=name, dialect=dialect)
         return None
 
@@ -124,6 +127,22 @@ class Question:
             "parameters": dict(request.parameters),
         }
         return Again(row=case.item.row_number, at=time.time(), cause=cause, **asked | changes)
+
+
+def _unusable(completion: Completion, error_class: ErrorClass, code: str, message: str) -> Failure:
+    """*completion*, which was paid for, as what it is worth."""
+    return Failure(
+        error_class=error_class,
+        code=code,
+        message=message,
+        usage=completion.usage,
+        flags=completion.flags,
+        finish_reason=completion.finish_reason,
+        model_returned=completion.model_returned,
+        response_id=completion.response_id,
+        gateway_request_id=completion.gateway_request_id,
+        text=completion.text,
+    )
 
 
 def _takes_long(media: Media) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from mediascribe import journal, plan
+from mediascribe import journal, pieced, plan
 from mediascribe.case import Case
 from mediascribe.describe import REPORT, ShardReport, publish
 from mediascribe.desk import Cases, Desk
@@ -47,9 +48,9 @@ def _report(unfinished: Plan, shard: Shard, landing: Landing, *, hold: bool) -> 
         if hold:
             case.hold()
         cases.add(case)
-        if case.outcome:
+        if record := case.record() if case.outcome else _pieced(case, found, landing, cases):
             desk.lead(due)
-            desk.land(case.record())
+            desk.land(record)
     records = desk.records
     part = publish(landing.store, unfinished.facts, shard, records)
     return ShardReport(
@@ -61,6 +62,28 @@ def forget(plan_: Plan, store: Store) -> None:
     """Remove the journals that a closed run left behind, those in a bucket as well."""
     shipping.drop(store, plan_.run_id)
     shutil.rmtree(store.work / "journal" / plan_.run_id, ignore_errors=True)
+
+
+def _pieced(whole: Case, found: journal.Replay, landing: Landing, cases: Cases) -> Record | None:
+    """The record of a row that was asked in pieces, where all of them have an answer; all count as spent."""
+    pieces = pieced.pieces_of(found.rows[whole.item.row_number])
+    if pieces is None:
+        return None
+    places = range(len(pieces) + 1)
+    numbers = {place: pieced.number(whole.item.row_number, place) for place in places}
+    asked = {}
+    for place, row in numbers.items():
+        if entries := found.rows.get(row):
+            case = asked[place] = Case(replace(whole.item, row_number=row), whole.reason, whole.request, landing.prices)
+            case.replay(entries)
+            case.close()
+            cases.add(case)
+    if not all(place in asked and asked[place].outcome for place in places if place):
+        return None
+    joining = asked.get(0)
+    if joining and joining.outcome is None:
+        return None
+    return pieced.record(whole, pieces, [asked[place] for place in places if place], joining)
 
 
 def _unheard(_: Record) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from mediascribe import (
     doctor,
@@ -24,6 +25,11 @@ from mediascribe.client import Client
 from mediascribe.describe import Describer, Landing, workers
 from mediascribe.inputs import Inputs, check, named
 from mediascribe.lanes import Lanes
+from mediascribe.media.address import is_ours
+from mediascribe.media.fetch import Fetcher
+from mediascribe.media.guard import guard
+from mediascribe.media.places import Places
+from mediascribe.media.pool import Pool
 from mediascribe.question import Question
 from mediascribe.sandbox import Sandbox
 from mediascribe.store import LocalStore, shipping
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from mediascribe.dataset import RunFacts
     from mediascribe.domain import Reason, Record
     from mediascribe.job_sections import GatewaySection
+    from mediascribe.media.prepared import Preparation
     from mediascribe.plan import Plan
     from mediascribe.run import Outcome
     from mediascribe.store import Lease
@@ -72,6 +79,7 @@ class Session:
     client: Client
     lanes: Lanes
     media_base_url: str | None
+    media: Preparation | None = None
     hold: Hold | None = None
 
     def landing(self) -> Landing:
@@ -104,6 +112,7 @@ class Session:
             budget=inputs.budget(),
             weights=weights,
             lost=self.hold.lost if self.hold else _nothing,
+            media=self.media,
         )
         return Describer(self.question(made.facts), reach, self.landing(), announce)
 
@@ -155,13 +164,34 @@ async def session(job_path: str, tell: Callable[[str], None] = _nobody) -> Async
 @asynccontextmanager
 async def connected(inputs: Inputs) -> AsyncIterator[Session]:
     """The gateway's connections without the output's lease: for looking, not for writing."""
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         gateway, key, media_base_url = _reach(inputs, stack)
         limits = inputs.job.limits
-        async with Client(gateway, key, connections=workers(limits.concurrency)) as client:
-            if inputs.model is None and inputs.job.gateway.dialect == "auto":
-                inputs = replace(inputs, dialect=await _served_dialect(inputs, client))
-            yield Session(inputs=inputs, client=client, lanes=Lanes(limits), media_base_url=media_base_url)
+        client = await stack.enter_async_context(Client(gateway, key, connections=workers(limits.concurrency)))
+        if inputs.model is None and inputs.job.gateway.dialect == "auto":
+            inputs = replace(inputs, dialect=await _served_dialect(inputs, client))
+        yield Session(
+            inputs=inputs,
+            client=client,
+            lanes=Lanes(limits),
+            media_base_url=media_base_url,
+            media=await _media(inputs, media_base_url, stack),
+        )
+
+
+async def _media(inputs: Inputs, base_url: str | None, stack: AsyncExitStack) -> Preparation | None:
+    """What looks at media before their rows are asked; None where they go to the gateway unseen."""
+    section = inputs.job.media
+    if section.mode == "url" and not is_ours(base_url):
+        return None
+    from mediascribe.media.lane import MediaLane  # noqa: PLC0415 - decoders, for those who look
+
+    ours = section.base_url == job.SANDBOX_URL and base_url
+    reached = guard(section, own=[urlsplit(base_url).netloc] if ours and base_url else [])
+    fetcher = await stack.enter_async_context(Fetcher(section, reached))
+    pool = await stack.enter_async_context(Pool())
+    folder = Path(base_url) if base_url and base_url.startswith((".", "/")) else None
+    return MediaLane(section, inputs.model, inputs.dialect, Places(section, fetcher, folder), pool)
 
 
 async def _served_dialect(inputs: Inputs, client: Client) -> str:
@@ -181,7 +211,7 @@ def _tidy(inputs: Inputs) -> None:
     trial_spending.settle(inputs.store, inputs.prices)
 
 
-def _reach(inputs: Inputs, stack: ExitStack) -> tuple[GatewaySection, str, str | None]:
+def _reach(inputs: Inputs, stack: AsyncExitStack) -> tuple[GatewaySection, str, str | None]:
     """The gateway to ask, its key, and the base of relative URLs; starts the sandbox where the job asks for it."""
     gateway, media_base_url = inputs.job.gateway, inputs.job.media.base_url
     if inputs.key is not None:

@@ -43,6 +43,7 @@ _EXAMPLES_OF: Final = MappingProxyType(
         "prompt.system": "You write catalogue entries.",
         "media.base_url": "https://cdn.example.com/media",
         "media.allow": ["media.corp.example", "10.2.0.0/16"],
+        "media.clip_s": [0.0, 60.0],
         "media.fps": 1.0,
         "media.frames": 16,
         "media.max_side": 1024,
@@ -217,10 +218,8 @@ def _example(kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of it
         return _example(next(one for one in members if one is not type(None)))
     if origin in (Annotated, Literal):
         return _example(members[0]) if origin is Annotated else members[0]
-    if origin is list:
-        return [_example(members[0])]
-    if origin is tuple:
-        return [10.0 * place for place, _ in enumerate(members)]
+    if origin in (list, tuple):
+        return [_example(member) for member in members]
     if origin is dict:
         return {"name": _example(members[1])}
     if isinstance(kind, type) and issubclass(kind, BaseModel):

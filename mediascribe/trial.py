@@ -211,7 +211,7 @@ def _table(name: str, opened: Session, asked: _Asked, ears: Ears) -> _Table:
     """One side's rows, planned in the trial's own folder; those that its model cannot take are skipped."""
     inputs, facts = opened.inputs, opened.inputs.facts()
     items = [
-        replace(item, problem=item.problem or models.refusal(inputs.model, inputs.dialect, item))
+        replace(item, problem=item.problem or models.refusal(inputs.model, inputs.dialect, item, inputs.job.media))
         for item in asked.items
     ]
     made = plan.make(items, facts, _order(inputs), asked.place)
@@ -222,6 +222,7 @@ def _table(name: str, opened: Session, asked: _Asked, ears: Ears) -> _Table:
         budget=asked.budget,
         weights=Weights(inputs.models, inputs.prices, inputs.job.budget.media_tokens),
         lost=asked.lost,
+        media=opened.media,
     )
     records: list[Record] = []
     describer = Describer(opened.question(facts), reach, landing, _both(records.append, ears.announce))

@@ -14,7 +14,10 @@ from mediascribe.budget import Spend, worst_cost
 from mediascribe.media.tokens import weigh
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mediascribe.domain import Request
+    from mediascribe.media.token_rules import Facts
     from mediascribe.models import Model, ModelTable
     from mediascribe.pricing import PriceBook
 
@@ -39,11 +42,11 @@ class Weights:
         self._seen: dict[tuple[str, ...], tuple[int, float]] = {}
         self._models: dict[str, Model | None] = {}
 
-    def load(self, request: Request) -> Load:
-        """What *request* may cost, and what it is expected to weigh."""
+    def load(self, request: Request, media: Sequence[Facts] | None = None) -> Load:
+        """What *request* may cost, and what it is expected to weigh; *media*: what is known of each of its media."""
         if request.model not in self._models:
             self._models[request.model] = self._table.get(request.model)
-        weight = weigh(request, self._models[request.model], self._media_tokens)
+        weight = weigh(request, self._models[request.model], self._media_tokens, media)
         nano_usd = worst_cost(weight, request.model, self._prices, datetime.now(UTC).date())
         worst = Spend(nano_usd=nano_usd or 0, tokens=weight.at_most_tokens, requests=1)
         _, mean = self._seen.get(_alike(request), (0, None))

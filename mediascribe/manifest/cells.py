@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 
 from mediascribe.domain import MEDIA_KINDS, MediaKind
+from mediascribe.media.address import BUCKET
 from mediascribe.redact import redact_text, redact_url
 
 if TYPE_CHECKING:
@@ -67,8 +68,11 @@ def check_url(url: str, *, relative_urls: bool) -> None:
         case "data":
             if "," not in url:
                 raise ValueError("is a data URL without a comma and content")
+        case "s3" | "gs" | "az":
+            if not BUCKET.fullmatch(url):
+                raise ValueError("names no object; write s3://bucket/key")
         case other:
-            raise ValueError(f"has the scheme `{other}`; only http, https and data can be sent")
+            raise ValueError(f"has the scheme `{other}`; only http, https, data, and s3, gs, az can be sent")
 
 
 def media_kind(cell: object) -> MediaKind:

@@ -6,22 +6,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from mediascribe.domain import MediaFacts, Request
+    from collections.abc import Callable, Iterable
+
+    from mediascribe.domain import Media, MediaFacts, Request
+    from mediascribe.media.pieces import Piece
     from mediascribe.media.token_rules import Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """*request* as it is sent, and what was found out about its media.
+class Part:
+    """One request of a row: about all of its media, or about one *piece* of a long one.
 
-    `content` names the bytes of all media together, whatever their URLs; None where those are not known. `each` has
-    what is known of each medium of the request, for the rules of tokens. `held_bytes` are those in memory.
+    `each` has what is known of each medium of the request, for the rules of tokens.
     """
 
     request: Request
-    facts: MediaFacts | None = None
-    content: str | None = None
-    each: tuple[Facts, ...] | None = None
+    each: tuple[Facts, ...]
+    piece: Piece | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is sent for a row, and what was found out about its media.
+
+    `parts` has one request, or one for each piece. `content` names the bytes of all media together, whatever their
+    URLs; None where those are not known. `held_bytes` are those in memory.
+    """
+
+    parts: tuple[Part, ...]
+    facts: MediaFacts
+    content: str | None
     held_bytes: int = 0
 
 
@@ -31,8 +45,8 @@ class Preparation(Protocol):
     at_once: int
     ahead: int
 
-    async def prepare(self, request: Request) -> Prepared:
-        """*request* with its media as they are sent.
+    async def prepare(self, request: Request, is_streamed: Callable[[Iterable[Media]], bool]) -> Prepared:
+        """*request* with its media as they are sent; *is_streamed* says whether the answer about them comes so.
 
         Raises:
             MediaError: they cannot be sent.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mediascribe.sandbox import tokens as weigh
@@ -76,7 +78,8 @@ def prompt_tokens(model: ServedModel, question: Question, facts: Sequence[Facts]
             counts["audio"] += model.weights.sound(fact.duration_s)
         else:
             frames, track = model.weights.video(fact)
-            counts["video"] += frames
+            asked = 1 if part.fps is None else Fraction(part.fps) / model.weights.reads_per_s
+            counts["video"] += math.ceil(frames * asked)
             counts["audio"] += track
     return Tokens(**counts)
 

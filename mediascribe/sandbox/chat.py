@@ -14,6 +14,7 @@ from mediascribe.sandbox.question import (
     left_over,
     limit,
     members_of,
+    rate,
     required_list,
     texts_in,
 )
@@ -83,7 +84,7 @@ def _media(part: object) -> Iterator[Part]:
         url = inner.get("url") if isinstance(inner, dict) else inner
         if isinstance(url, str) and url:
             low = isinstance(inner, dict) and inner.get("detail") == "low"
-            yield Part(kind=_MEDIA_PARTS[kind], url=url, low=low)
+            yield Part(kind=_MEDIA_PARTS[kind], url=url, low=low, fps=rate(inner))
 
 
 def body(answer: Answer) -> Body:

@@ -16,6 +16,7 @@ from mediascribe.sandbox.question import (
     contents,
     left_over,
     limit,
+    rate,
     required_list,
     texts_in,
 )
@@ -92,13 +93,14 @@ def _media(part: object) -> Iterator[Part]:
     if not isinstance(part, dict):
         raise refused("bad_request", why="json: cannot unmarshal a part")
     inline, file = _object(part, "inlineData"), _object(part, "fileData")
+    fps = rate(_object(part, "videoMetadata"))
     if inline:
         mime = str(_member(inline, "mimeType") or "")
         content = str(inline.get("data")).translate(_FROM_URL_SAFE)
-        yield Part(kind=_kind(mime), url=f"data:{mime};base64,{content}")
+        yield Part(kind=_kind(mime), url=f"data:{mime};base64,{content}", fps=fps)
     if file:
         url = str(_member(file, "fileUri") or "")
-        yield Part(kind=_kind(str(_member(file, "mimeType") or _type_by_name(url))), url=url)
+        yield Part(kind=_kind(str(_member(file, "mimeType") or _type_by_name(url))), url=url, fps=fps)
 
 
 def _kind(mime: str) -> str:

@@ -16,6 +16,7 @@ from mediascribe.sandbox.refusals import refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+_MOST_FPS: Final = 60
 ANY_OBJECT: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {"description": {"type": "string"}},
@@ -25,11 +26,15 @@ ANY_OBJECT: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One medium as it was sent: the kind that its part claims, its URL or base64 text, whether low detail will do."""
+    """One medium as it was sent: the kind that its part claims, its URL or base64 text, whether low detail will do.
+
+    `fps` is how many frames a second of a film are asked for; None: as many as the model reads.
+    """
 
     kind: str
     url: str
     low: bool = False
+    fps: float | None = None
 
     @property
     def seen(self) -> Seen:
@@ -42,6 +47,12 @@ class Part:
         except ValueError:
             return Seen(kind=self.kind, where="no URL")
         return Seen(kind=self.kind, where=parts.netloc.rpartition("@")[2] + parts.path)
+
+
+def rate(metadata: object) -> float | None:
+    """The frames a second that the metadata of a film ask for; None where they ask for none."""
+    fps = metadata.get("fps") if isinstance(metadata, dict) else None
+    return float(fps) if isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps <= _MOST_FPS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,12 +79,14 @@ class ImageRule(Protocol):
 class Weights:
     """How a family weighs media.
 
-    `sound` takes seconds; `video` gives the tokens of the frames and those of the sound track.
+    `sound` takes seconds; `video` gives the tokens of the frames and those of the sound track;
+    `reads_per_s` is how many frames a second that takes, and others weigh in proportion (gateway notes 4.1).
     """
 
     image: ImageRule
     sound: Callable[[Fraction], int]
     video: Callable[[Clip], tuple[int, int]]
+    reads_per_s: int = 1
 
 
 def of_text(text: str) -> int:
@@ -222,5 +224,5 @@ GPT_5_MINI: Final = Weights(image=openai_patches(Fraction("1.62")), sound=no_sou
 GPT_5_2: Final = Weights(image=openai_patches(Fraction("1.2")), sound=no_sound, video=no_video)
 GLM: Final = Weights(image=glm_image, sound=no_sound, video=no_video)
 CLAUDE: Final = Weights(image=claude_image, sound=no_sound, video=no_video)
-QWEN_OMNI: Final = Weights(image=qwen_image, sound=qwen_sound, video=qwen_video)
+QWEN_OMNI: Final = Weights(image=qwen_image, sound=qwen_sound, video=qwen_video, reads_per_s=2)
 TEXT_ONLY: Final = Weights(image=no_image, sound=no_sound, video=no_video)

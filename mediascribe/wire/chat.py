@@ -65,7 +65,7 @@ def encode(request: Request) -> bytes:
     `max_tokens` stays what it is called: the gateway itself renames it for the models that want
     `max_completion_tokens`, and drops the sampling that they refuse (gateway notes 2.3).
     """
-    content = [{"type": "text", "text": request.prompt}, *(_part(media, request.model) for media in request.media)]
+    content = [{"type": "text", "text": request.prompt}, *(_part(media, request) for media in request.media)]
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if request.system is not None:
         messages.insert(0, {"role": "system", "content": request.system})
@@ -73,7 +73,7 @@ def encode(request: Request) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _part(media: Media, model: str) -> dict[str, Any]:
+def _part(media: Media, request: Request) -> dict[str, Any]:
     """The medium by its URL, which may be a data URL; a sound's bytes go into the part that the standard has for them.
 
     OpenAI wants them without the URL's prefix, Qwen with it (gateway notes 3.1, 4.4 and trap 5).
@@ -81,10 +81,15 @@ def _part(media: Media, model: str) -> dict[str, Any]:
     if media.kind == "audio" and (inline := data_url.split(media.url)):
         media_type, sound = inline
         form = AUDIO_FORMATS.get(media_type, media_type.rpartition("/")[2])
-        sound = media.url if model.lower().startswith("qwen") else sound
+        sound = media.url if request.model.lower().startswith("qwen") else sound
         return {"type": "input_audio", "input_audio": {"data": sound, "format": form}}
     part = f"{media.kind}_url"
-    return {"type": part, part: {"url": media.url}}
+    seen: dict[str, Any] = {}
+    if media.kind == "image" and request.detail != "auto":
+        seen["detail"] = request.detail
+    if media.kind == "video" and request.fps is not None:
+        seen["fps"] = request.fps
+    return {"type": part, part: {"url": media.url, **seen}}
 
 
 def _members(request: Request) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def url(base_url: str, request: Request) -> str:
 
 def encode(request: Request) -> bytes:
     """The body that asks *request*; whether it is streamed stands in the address."""
-    parts = [{"text": request.prompt}, *(_part(media) for media in request.media)]
+    parts = [{"text": request.prompt}, *(_part(media, request.fps) for media in request.media)]
     body: dict[str, Any] = {"contents": [{"role": "user", "parts": parts}]}
     if request.system is not None:
         body["systemInstruction"] = {"parts": [{"text": request.system}]}
@@ -147,14 +147,15 @@ def encode(request: Request) -> bytes:
     return msgspec.json.encode(body | {name: value for name, value in request.parameters.items() if name not in own})
 
 
-def _part(media: Media) -> dict[str, Any]:
+def _part(media: Media, fps: float | None) -> dict[str, Any]:
     types = MIME_TYPES[media.kind]
+    read = {"videoMetadata": {"fps": fps}} if media.kind == "video" and fps is not None else {}
     if inline := data_url.split(media.url):
         mime_type, content = inline
-        return {"inlineData": {"mimeType": mime_type or types[""], "data": content}}
+        return {"inlineData": {"mimeType": mime_type or types[""], "data": content}, **read}
     name = re.split(r"[?#]", media.url)[0].rpartition("/")[2]
     mime_type = types.get(name.rpartition(".")[2].lower(), types[""])
-    return {"fileData": {"fileUri": media.url, "mimeType": mime_type}}
+    return {"fileData": {"fileUri": media.url, "mimeType": mime_type}, **read}
 
 
 def _config(request: Request) -> dict[str, Any]:
@@ -165,6 +166,8 @@ def _config(request: Request) -> dict[str, Any]:
         config["stopSequences"] = [config["stopSequences"]]
     if request.thinking is not None:
         config["thinkingConfig"] = _thinking(request.model, request.thinking)
+    if request.detail != "auto":
+        config["mediaResolution"] = f"MEDIA_RESOLUTION_{request.detail.upper()}"
     if request.schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": request.schema}
     config |= {name: value for name, value in given.items() if name in CONFIG_MEMBERS}

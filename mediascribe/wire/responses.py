@@ -59,7 +59,7 @@ def encode(request: Request) -> bytes:
     for media in request.media:
         if media.kind not in CARRIES:
             raise ConfigError(f"the responses dialect carries no {media.kind}: choose another dialect for this model")
-        content.append({"type": "input_image", "image_url": media.url, "detail": "auto"})
+        content.append({"type": "input_image", "image_url": media.url, "detail": request.detail})
     body: dict[str, Any] = {"model": request.model, "input": [{"role": "user", "content": content}]}
     if request.system is not None:
         body["instructions"] = request.system

@@ -33,6 +33,9 @@ base_url = "{base_url}"
 [prompt]
 text = "What is it?"
 {more}
+[media]
+mode = "url"
+same_once = false
 """
 
 

@@ -377,3 +377,13 @@ def test_an_answer_section(write):
     loaded = job.load(write(MINIMAL + '[answer]\nschema = { type = "object" }\nrepair = true\n'))
     assert (loaded.answer.schema_, loaded.answer.repair) == ({"type": "object"}, True)
     assert loaded.parameters_sha256 != job.load(write(MINIMAL)).parameters_sha256
+
+
+def test_what_a_model_is_shown_is_part_of_the_parameters(write):
+    """Another `max_side` makes old results stale; what is only how media are fetched does not, nor does a default."""
+    hashes = [
+        job.load(write(MINIMAL + f"[media]\n{line}\n")).parameters_sha256
+        for line in ("", "per_host = 2", 'detail = "auto"', "max_side = 512", "max_side = 768")
+    ]
+    assert hashes[0] == hashes[1] == hashes[2]
+    assert len(set(hashes)) == 3

@@ -42,7 +42,7 @@ def test_url_that_can_be_sent(url):
     ("url", "reason"),
     [
         ("ftp://host/a", "has the scheme `ftp`"),
-        ("s3://bucket/key", "has the scheme `s3`"),
+        ("s3://bucket", "names no object"),
         ("file:///etc/passwd", "has the scheme `file`"),
         ("C:\\a.jpg", "has the scheme `c`"),
         ("https://host/a b.jpg", "has white space"),

@@ -1,10 +1,14 @@
 """What chat completions are asked: each family of models is told in its own words."""
 
+import dataclasses
+
+import msgspec
 import pytest
 from answers import SCHEMA
 from chat_answers import encoded
 
-from mediascribe.domain import THINKING, Media
+from mediascribe import wire
+from mediascribe.domain import THINKING, Media, Request
 from mediascribe.wire import data_url
 
 
@@ -144,3 +148,26 @@ def test_claude_that_does_not_think_is_left_alone():
     """Without a budget every parameter stays."""
     own = {"max_tokens": 3, "temperature": 0.2}
     assert members(model="claude-sonnet-4-6", parameters=own) == own
+
+
+@pytest.mark.parametrize("detail", ["low", "high"])
+def test_how_much_of_pictures_is_to_be_seen(detail):
+    """It stands beside the URL of a picture, and of no sound; `auto` is not sent (gateway notes 2.3)."""
+    media = (Media(kind="image", url="https://h/a"), Media(kind="audio", url="https://h/b"))
+    request = Request(model="m", dialect="chat", prompt="?", media=media, identity=media, detail=detail)
+    image, audio = msgspec.json.decode(wire.DIALECTS["chat"].encode(request))["messages"][0]["content"][1:]
+    assert image["image_url"] == {"url": "https://h/a", "detail": detail}
+    assert audio["audio_url"] == {"url": "https://h/b"}
+    assert request.key != dataclasses.replace(request, detail="auto").key
+
+
+@pytest.mark.parametrize(("dialect", "place"), [("responses", "input"), ("generate_content", "generationConfig")])
+def test_how_much_of_pictures_in_other_dialects(dialect, place):
+    """The responses dialect says it with each picture, Gemini's own for all media together."""
+    media = (Media(kind="image", url="https://h/a"),)
+    request = Request(model="m", dialect=dialect, prompt="?", media=media, identity=media, detail="low")
+    said = msgspec.json.decode(wire.DIALECTS[dialect].encode(request))[place]
+    if dialect == "responses":
+        assert said[0]["content"][1]["detail"] == "low"
+    else:
+        assert said["mediaResolution"] == "MEDIA_RESOLUTION_LOW"
