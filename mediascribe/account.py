@@ -94,7 +94,7 @@ class Account:
         self._open = None
 
     def _book(self, change: Spent, at: float) -> None:
-        day = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+        day = datetime.fromtimestamp(at, UTC).date().isoformat()
         self.spent[day] = change if day not in self.spent else self.spent[day] + change
 
 

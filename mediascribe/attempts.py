@@ -95,10 +95,19 @@ class Attempts:
     async def take(self, case: Case, log: Journal) -> None:
         """Attempt until *case* has an outcome, or the run stops."""
         body = DIALECTS[case.request.dialect].encode(case.request)
-        tries = retry.policy(self._retry, used=case.used, share=self._share, sleep=self.pause)
+        used, began_s = case.used, time.monotonic()
         try:
-            async for attempt in tries:
+            met = await self._tried(case, body, log)
+            if met is None:
+                return
+            spent_s = time.monotonic() - began_s
+            async for attempt in retry.policy(
+                self._retry, used=used, spent_s=spent_s, share=self._share, sleep=self.pause
+            ):
                 with attempt:
+                    if met:
+                        first, met = met, None
+                        raise first
                     await self._attempt(case, body, log)
         except StopRunError as error:
             self.stop(error)
@@ -106,6 +115,14 @@ class Attempts:
             if case.outcome is None:
                 log.append(GaveUp(row=case.item.row_number, at=time.time()))
                 case.give_up()
+
+    async def _tried(self, case: Case, body: bytes, log: Journal) -> AttemptError | None:
+        """What the first attempt met, for the policy to judge: most meet nothing, and cost the policy nothing."""
+        try:
+            await self._attempt(case, body, log)
+        except AttemptError as error:
+            return error
+        return None
 
     async def pause(self, wait_s: float) -> None:
         """Sleep, but no longer than the run goes on."""

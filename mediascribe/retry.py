@@ -76,12 +76,13 @@ def policy(
     retry: RetrySection,
     *,
     used: int = 0,
+    spent_s: float = 0.0,
     share: RetryShare | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncRetrying:
     """The policy for one row that has used up *used* attempts before (a resumed one); re-raises the last error.
 
-    A retry also waits for *share*, which all rows share.
+    *spent_s* of its time have gone before. A retry also waits for *share*, which all rows share.
     """
 
     async def allowed(retry_state: RetryCallState) -> None:
@@ -90,7 +91,7 @@ def policy(
 
     return AsyncRetrying(
         retry=retry_if_exception_type((TransientError, *_EVERYBODY_WAITS)),
-        stop=_attempts_used(retry, used),
+        stop=_attempts_used(retry, used, spent_s),
         wait=_wait(retry),
         before_sleep=allowed,
         sleep=sleep,
@@ -101,10 +102,10 @@ def policy(
 class _attempts_used(stop_base):  # noqa: N801 - tenacity's conditions are written like functions
     """Stop when the row's attempts are used up, or its time; rate limits and outages use up neither."""
 
-    def __init__(self, retry: RetrySection, used: int) -> None:
+    def __init__(self, retry: RetrySection, used: int, spent_s: float) -> None:
         self._attempts, self._used, self._in_doubt = retry.attempts, used, 0
         self._in_doubt_at_most = _IN_DOUBT_AT_MOST[retry.in_doubt]
-        self._deadline_s = retry.row_deadline_s
+        self._deadline_s = retry.row_deadline_s - spent_s
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         error = _error(retry_state)

@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ class Rules:
 NO_RULES: Final = Rules()
 
 
+@functools.lru_cache(256)
 def rules_of(name: str, *, sharp: bool = False) -> Rules:
     """The rules for the model *name*; *sharp* says that the job pays for more detail (`vl_high_resolution_images`)."""
     name = name.lower()

@@ -154,8 +154,9 @@ def _billed(usage: Usage, kind: MediaKind) -> bool:
 
 
 def _counted(usage: Usage, kind: MediaKind) -> int:
-    of = {"image": usage.prompt_image_tokens, "audio": usage.prompt_audio_tokens, "video": usage.prompt_video_tokens}
-    return of[kind]
+    if kind == "image":
+        return usage.prompt_image_tokens
+    return usage.prompt_audio_tokens if kind == "audio" else usage.prompt_video_tokens
 
 
 def text_of(value: object) -> str | None:

@@ -102,6 +102,15 @@ FIELDS: Final[Mapping[str, Mapping[str, _Alternatives]]] = MappingProxyType(
     }
 )
 
+# The same with each member's path in steps.
+_STEPS: Final = {
+    dialect: [
+        (column, [[tuple(path.split(".")) for path in paths] for paths in alternatives])
+        for column, alternatives in columns.items()
+    ]
+    for dialect, columns in FIELDS.items()
+}
+
 # What the gateway writes per medium when nobody counted (gateway notes 2.4, 4.4 and trap 15).
 GATEWAY_ESTIMATES: Final[Mapping[MediaKind, frozenset[int]]] = MappingProxyType(
     {"image": frozenset({520, 1047}), "audio": frozenset({256}), "video": frozenset({8192})}
@@ -137,7 +146,7 @@ def read(raw: object, *, dialect: str, model: str, media_kinds: Collection[Media
     """
     if not isinstance(raw, Mapping):
         return Reading(usage=NO_USAGE, flags=("no_usage",))
-    counts = {column: _value(raw, alternatives) for column, alternatives in FIELDS[dialect].items()}
+    counts = {column: _value(raw, alternatives) for column, alternatives in _STEPS[dialect]}
     if dialect == "messages" or (dialect == "chat" and _is_claude(model) and raw.get("usage_semantic") != "openai"):
         _add_cache(counts)
     found = []
@@ -156,20 +165,23 @@ def read(raw: object, *, dialect: str, model: str, media_kinds: Collection[Media
     return Reading(usage=Usage(source=source, raw=msgspec.json.encode(raw).decode(), **counts), flags=flags)
 
 
-def _value(raw: Mapping[str, Any], alternatives: _Alternatives) -> int:
+def _value(raw: Mapping[str, Any], alternatives: list[list[tuple[str, ...]]]) -> int:
     for paths in alternatives:
-        if value := sum(_count(raw, path) for path in paths):
+        value = 0
+        for steps in paths:
+            value += _count(raw, steps)
+        if value:
             return value
     return 0
 
 
-def _count(raw: Mapping[str, Any], path: str) -> int:
+def _count(raw: Mapping[str, Any], steps: tuple[str, ...]) -> int:
     value: Any = raw
-    for step in path.split("."):
-        if isinstance(value, list):
-            value = sum(_tokens(one.get("tokenCount")) for one in value if _is_of(one, step))
-        elif isinstance(value, Mapping):
+    for step in steps:
+        if isinstance(value, dict):
             value = value.get(step)
+        elif isinstance(value, list):
+            value = sum(_tokens(one.get("tokenCount")) for one in value if _is_of(one, step))
         else:
             return 0
     return _tokens(value)
@@ -180,9 +192,9 @@ def _is_of(count: object, modality: str) -> TypeGuard[Mapping[str, Any]]:
 
 
 def _tokens(value: object) -> int:
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:  # a bool is none
         return 0
     return value if 0 < value <= MAX_TOKENS else 0
 
@@ -241,9 +253,16 @@ def _drop_contradictions(counts: _Counts) -> _Finding:
         counts["cache_write_tokens"] = 0
     # The text is the least sure of the parts: streamed Gemini answers give it the whole prompt (gateway notes 2.4).
     for part in _PROMPT_PARTS:
-        if sum(counts[one] for one in _PROMPT_PARTS) > prompt:
-            counts[part] = 0
+        if _named(counts) <= prompt:
+            break
+        counts[part] = 0
     return ("reported", None) if counts == before else _CONTRADICTION
+
+
+def _named(counts: _Counts) -> int:
+    """Prompt tokens that belong to a kind."""
+    text, image, audio, video = _PROMPT_PARTS
+    return counts[text] + counts[image] + counts[audio] + counts[video]
 
 
 def _derive_media(counts: _Counts, media_kinds: Collection[MediaKind]) -> _Finding:
@@ -252,7 +271,7 @@ def _derive_media(counts: _Counts, media_kinds: Collection[MediaKind]) -> _Findi
     The gateway copies only Gemini's text and sound counts (gateway notes 2.4). Without a text count there is no split
     to complete. Asked about both, all of it counts as video: how it divides is nowhere reported.
     """
-    remainder = counts["prompt_tokens"] - sum(counts[part] for part in _PROMPT_PARTS)
+    remainder = counts["prompt_tokens"] - _named(counts)
     seen = {"image", "video"}.intersection(media_kinds)
     if remainder == 0 or counts["prompt_text_tokens"] == 0 or not seen:
         return "reported", None
@@ -265,7 +284,7 @@ def _doubt_estimates(counts: _Counts, media_kinds: Collection[MediaKind]) -> _Fi
 
     A sound only where no text count stands beside it: 8 s of sound are honestly 256 tokens on Gemini.
     """
-    rest = counts["prompt_tokens"] - sum(counts[part] for part in _PROMPT_PARTS)
+    rest = counts["prompt_tokens"] - _named(counts)
     for kind, numbers in GATEWAY_ESTIMATES.items():
         suspect = counts[f"prompt_{kind}_tokens"] in numbers or (kind in media_kinds and rest in numbers)
         if suspect and not (kind == "audio" and counts["prompt_text_tokens"]):
