@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mediascribe.media.token_rules import Facts
     from mediascribe.pricing import PriceBook
 
-    Fit = Callable[[Completion], Completion | Failure]
+    Fit = Callable[[Completion, "Case"], Completion | Failure]
 
 IN_DOUBT: Final = "in_doubt"  # the code of a failure whose request may have been billed
 # Which of two outcomes is worth more to whoever asked.
@@ -115,7 +115,7 @@ class Case:
             if isinstance(error, PermanentError):
                 self._settle(error.failure)
             raise
-        outcome = self._fit(completion) if self._fit else completion
+        outcome = self._fit(completion, self) if self._fit else completion
         self.account.answered(outcome.usage, model, entry.at, billed=True)
         self._settle(outcome)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from mediascribe import dataset, journal, plan
+from mediascribe.ahead import Ahead
 from mediascribe.attempts import Attempts
 from mediascribe.case import Case
 from mediascribe.desk import Desk, Row
@@ -20,8 +21,10 @@ from mediascribe.pieced import Pieced
 from mediascribe.spending import Spent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    import pyarrow as pa
 
     from mediascribe.attempts import Reach, Watch
     from mediascribe.ballast import Ballast
@@ -91,10 +94,10 @@ class Describer:
         if dataset.has_part(store, shard):
             return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=(), spent={})
         folder = journal.place(store.work, shard)
-        desk = Desk(journal.replay(folder), self._announce)
+        desk = Desk(journal.replay(folder), self._announce, self._question.facts, shard)
         try:
             with Journal(folder, ballast=self._landing.ballast, on_full=self._full) as desk.log:
-                await self._answer(plan.read(shard), desk)
+                await self._answer(Ahead(plan.read(shard)), desk)
             return await asyncio.to_thread(self._land, shard, desk)
         except* OSError as errors:
             raise _disk_error(errors, self._landing) from None
@@ -104,7 +107,7 @@ class Describer:
         message = f"the disk is full: {_room(self._landing)}"
         self._attempts.stop(StopRunError(Failure(error_class="config", message=message)))
 
-    async def _answer(self, rows: Iterator[Due], desk: Desk) -> None:
+    async def _answer(self, rows: Ahead[Due], desk: Desk) -> None:
         """Take *rows* to their records, as many at a time as the window may hold."""
         syncing = asyncio.create_task(_keep_synced(desk.log))
         try:
@@ -123,9 +126,9 @@ class Describer:
             with contextlib.suppress(asyncio.CancelledError):
                 await syncing
 
-    async def _work(self, rows: Iterator[Due], desk: Desk) -> None:
+    async def _work(self, rows: Ahead[Due], desk: Desk) -> None:
         """Ask about one of *rows* after the other."""
-        for due in rows:
+        while due := await rows.next():
             if self._attempts.stopped:
                 return
             await self._through([due], desk)
@@ -135,14 +138,12 @@ class Describer:
         while row := await ready.get():
             await self._through(await self._asked(row, desk), desk)
 
-    async def _look_ahead(
-        self, rows: Iterator[Due], desk: Desk, ready: asyncio.Queue[Row | None], workers_: int
-    ) -> None:
+    async def _look_ahead(self, rows: Ahead[Due], desk: Desk, ready: asyncio.Queue[Row | None], workers_: int) -> None:
         """Make *rows* ready, several at a time and no more than are soon wanted; then tell each worker: no more."""
         assert self._media is not None  # noqa: S101 - the caller has seen to it
 
         async def look() -> None:
-            for due in rows:
+            while due := await rows.next():
                 if self._attempts.stopped:
                     return
                 waiting = [due]
@@ -244,11 +245,12 @@ class Describer:
 
     def _land(self, shard: Shard, desk: Desk) -> ShardReport:
         """Publish the part, note how the shard ended, and only then forget the journal."""
-        part = publish(self._landing.store, self._question.facts, shard, desk.records)
+        results = desk.results()
+        part = publish(self._landing.store, self._question.facts, shard, results)
         stopped = self._attempts.stopped
         report = ShardReport(
             name=shard.name,
-            rows=len(desk.records),
+            rows=len(results),
             part=part,
             in_doubt=desk.cases.in_doubt,
             torn=desk.found.torn,
@@ -296,12 +298,9 @@ def keep_report(folder: Path, report: ShardReport) -> None:
         segment.unlink()
 
 
-def publish(store: Store, facts: RunFacts, shard: Shard, records: list[Record]) -> str | None:
-    """Write the part in manifest order; a shard without any result has none."""
-    if not records:
-        return None
-    held = replace(shard, rows=len(records))
-    return dataset.write_part(store, facts, held, sorted(records, key=lambda record: record.item.row_number))
+def publish(store: Store, facts: RunFacts, shard: Shard, results: pa.Table) -> str | None:
+    """Write the part of *results*, which are in manifest order; a shard without any has none."""
+    return dataset.write_part(store, facts, replace(shard, rows=len(results)), results) if len(results) else None
 
 
 async def _keep_synced(log: Journal) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+
+from mediascribe.columns import schema, to_batch
 from mediascribe.sharing import Sharing, shared
 
 if TYPE_CHECKING:
@@ -12,11 +15,14 @@ if TYPE_CHECKING:
 
     from mediascribe import journal
     from mediascribe.case import Case
-    from mediascribe.domain import MediaFacts, Record
+    from mediascribe.columns import RunFacts
+    from mediascribe.domain import MediaFacts, Record, Shard
     from mediascribe.journal import Journal
     from mediascribe.media.prepared import Prepared
     from mediascribe.plan import Due
     from mediascribe.spending import Spent
+
+_BATCH_ROWS: Final = 128
 
 
 class Cases:
@@ -58,14 +64,29 @@ class Desk:
 
     log: Journal
 
-    def __init__(self, found: journal.Replay, announce: Callable[[Record], None]) -> None:
-        """Start from what the journal *found*; *announce* hears of every record."""
-        self.found = found
-        self.records: list[Record] = []
+    def __init__(
+        self, found: journal.Replay, announce: Callable[[Record], None], facts: RunFacts, shard: Shard
+    ) -> None:
+        """Start from what the journal *found* of *shard*; *announce* hears of every record."""
+        self.found, self._facts, self._shard = found, facts, shard
+        self._batches: list[pa.RecordBatch] = []
+        self._records: list[Record] = []
         self.cases = Cases()
         self._announce = announce
         self._sharing = Sharing()
         self._led: dict[int, list[Hashable]] = {}
+
+    def results(self) -> pa.Table:
+        """All records in the order of the manifest, as rows of the part."""
+        self._pack()
+        table = pa.Table.from_batches(self._batches, schema(self._facts.carry, self._facts.answer))
+        return table.sort_by("row_number")
+
+    def _pack(self) -> None:
+        """Turn the last records into Arrow's compact form: a few at a time, so that nobody waits for long."""
+        if self._records:
+            self._batches.append(to_batch(self._facts, self._shard, self._records))
+            self._records = []
 
     def shares(self, key: Hashable, due: Due, media: MediaFacts | None = None) -> tuple[bool, list[Due]]:
         """Whether *due* gets the answer of another row of the group *key*, now or later; and who is asked instead.
@@ -97,7 +118,9 @@ class Desk:
 
         Those waited for a row that failed for a reason of its own.
         """
-        self.records.append(record)
+        self._records.append(record)
+        if len(self._records) >= _BATCH_ROWS:
+            self._pack()
         self._announce(record)
         following: list[Due] = []
         for key in self._led.pop(record.item.row_number, ()):

@@ -24,7 +24,7 @@ class Section(BaseModel):
 class ManifestSection(Section):
     """Where the rows are, and what their columns mean."""
 
-    path: str = Field(description="the manifest: .csv, .jsonl or .parquet")
+    path: str = Field(description="a file, a folder or a pattern, here or in a bucket: .csv, .jsonl or .parquet")
     format: Literal["auto", "csv", "jsonl", "parquet"] = Field("auto", description="auto: by the file's ending")
     item_id: str = Field(
         "item_id", description="column of the row's own id; without it the id is the hash of its content"

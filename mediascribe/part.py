@@ -52,10 +52,11 @@ def find_part(store: Store, shard: Shard) -> str | None:
     return next(iter(store.list(f"{name.removesuffix('.parquet')}-c")), None)
 
 
-def write_part(store: Store, facts: RunFacts, shard: Shard, records: Iterable[Record]) -> str:
-    """Write *shard*'s part whole or not at all, and give its name; *records* come sorted by row number.
+def write_part(store: Store, facts: RunFacts, shard: Shard, records: Iterable[Record] | pa.Table) -> str:
+    """Write *shard*'s part whole or not at all, and give its name.
 
-    Memory holds one row group. A part that exists already stays as it is, and ours is dropped.
+    *records*, or a table of them as `columns.to_batch` makes it, come sorted by row number. Memory holds one row group
+    beside them. A part that exists already stays as it is, and ours is dropped.
 
     Raises:
         CorruptError: there are more or fewer records than the shard has rows; nothing is published.
@@ -188,7 +189,7 @@ def unknown_column(name: str, known: Iterable[str]) -> ConfigError:
     return ConfigError(f"there is no column `{name}`{meant}; there are: {', '.join(names)}")
 
 
-def _write(staged: Path, facts: RunFacts, shard: Shard, records: Iterable[Record]) -> None:
+def _write(staged: Path, facts: RunFacts, shard: Shard, records: Iterable[Record] | pa.Table) -> None:
     """Write the file at *staged*; after an exception it may be valid and half (reliability notes 2.4)."""
     prices: set[str] = set()
     with pq.ParquetWriter(
@@ -199,7 +200,8 @@ def _write(staged: Path, facts: RunFacts, shard: Shard, records: Iterable[Record
         write_page_index=True,
         write_page_checksum=True,
     ) as writer:
-        for group in _row_groups(facts, shard, records):
+        groups = _slices(records) if isinstance(records, pa.Table) else _row_groups(facts, shard, records)
+        for group in groups:
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
             prices.update(version for version in group["price_version"].unique().to_pylist() if version)
         writer.add_key_value_metadata(_footer(facts, prices))
@@ -216,6 +218,13 @@ def _row_groups(facts: RunFacts, shard: Shard, records: Iterable[Record]) -> Ite
             waiting = []
     if waiting:
         yield pa.Table.from_batches(waiting)
+
+
+def _slices(rows: pa.Table) -> Iterator[pa.Table]:
+    """*rows* as row groups."""
+    fitting = len(rows) * ROW_GROUP_BYTES // max(1, rows.nbytes)
+    size = max(1, min(ROW_GROUP_ROWS, fitting))
+    return (rows.slice(at, size) for at in range(0, len(rows), size))
 
 
 def _footer(facts: RunFacts, prices: set[str]) -> dict[str, str]:

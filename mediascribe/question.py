@@ -10,7 +10,7 @@ from mediascribe import answer, models, prompt
 from mediascribe.domain import Completion, Failure, Request
 from mediascribe.errors import ConfigError
 from mediascribe.journal import Again
-from mediascribe.media import address
+from mediascribe.media import address, proof
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,14 +66,16 @@ class Question:
         wish = self.job.gateway.stream
         return wish == "always" or (wish == "auto" and any(map(_takes_long, media)))
 
-    def fit(self, completion: Completion) -> Completion | Failure:
-        """What *completion* is worth: nothing without its media, and where it does not fit the job's schema.
+    def fit(self, completion: Completion, case: Case) -> Completion | Failure:
+        """What *completion* of *case* is worth: nothing without its media, and where it does not fit the job's schema.
 
         Some channels drop either of them silently (gateway notes 0.2 and 2.3).
         """
-        if "media_ignored" in completion.flags and self.job.media.ignored == "fail":
-            said = "the answer was billed without the media: the gateway dropped them, or could not read them"
-            return _unusable(completion, "media", "media_ignored", said)
+        if self.job.media.ignored == "fail" and case.request.media:
+            model = self.models.get(case.request.model)
+            if proof.ignored(completion, case.request, case.media, model):
+                said = "the answer was billed without its media: the gateway dropped them, or could not read them"
+                return _unusable(completion, "media", "media_ignored", said)
         if self.schema is None or completion.status != "ok":
             return completion
         found = answer.read(completion.text, self.schema)

@@ -40,7 +40,7 @@ def _report(unfinished: Plan, shard: Shard, landing: Landing, *, hold: bool) -> 
     if (folder / REPORT).is_file():
         return msgspec.json.decode((folder / REPORT).read_bytes(), type=ShardReport)
     found = journal.replay(folder)
-    cases, desk = Cases(), Desk(found, _unheard)
+    cases, desk = Cases(), Desk(found, _unheard, unfinished.facts, shard)
     for due, case in _cases(unfinished, shard, found, landing):
         if case is None:
             desk.follow(due)
@@ -51,10 +51,10 @@ def _report(unfinished: Plan, shard: Shard, landing: Landing, *, hold: bool) -> 
         if record := case.record() if case.outcome else _pieced(case, found, landing, cases):
             desk.lead(due)
             desk.land(record)
-    records = desk.records
-    part = publish(landing.store, unfinished.facts, shard, records)
+    results = desk.results()
+    part = publish(landing.store, unfinished.facts, shard, results)
     return ShardReport(
-        name=shard.name, rows=len(records), part=part, in_doubt=cases.in_doubt, torn=found.torn, spent=cases.spent
+        name=shard.name, rows=len(results), part=part, in_doubt=cases.in_doubt, torn=found.torn, spent=cases.spent
     )
 
 

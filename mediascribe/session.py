@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,6 +159,9 @@ async def session(job_path: str, tell: Callable[[str], None] = _nobody) -> Async
         ballast.lay()
         stack.callback(ballast.free)
         async with connected(inputs) as opened:
+            gc.collect()
+            gc.freeze()  # what is there by now stays: the collector need not look through it for every few rows
+            stack.callback(gc.unfreeze)
             yield replace(opened, hold=Hold(lease=held, shipper=shipper, ballast=ballast))
 
 

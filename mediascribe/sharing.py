@@ -92,5 +92,5 @@ def shared(record: Record, due: Due, media: MediaFacts | None = None) -> Record:
         completed_at=record.completed_at,
         media=media or record.media,
         answered_by=record.answered_by or record.item.item_id,
-        saved=cost,
+        saved=record.saved if record.answered_by else cost,
     )

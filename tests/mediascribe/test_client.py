@@ -6,6 +6,7 @@ import socket
 import ssl
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
@@ -13,10 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mediascribe.client import Client
-from mediascribe.errors import InDoubtError, PermanentError, StopRunError, TransientError
+from mediascribe.errors import ConfigError, InDoubtError, PermanentError, StopRunError, TransientError
 from mediascribe.job_sections import GatewaySection
 
 KEY = "sk-canary-1234567890"
+LOOPBACK = ip_address("127.0.0.1")
 
 
 def response(body=b'{"ok": true}', *, status="200 OK", headers=()):
@@ -33,11 +35,8 @@ async def gateway(reply, *, hold=None, tls=None, **section):
         connections.append(writer)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                length = next(
-                    int(line.split(b":")[1])
-                    for line in head.split(b"\r\n")
-                    if line.lower().startswith(b"content-length")
-                )
+                lines = head.lower().split(b"\r\n")
+                length = next((int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length")), 0)
                 seen.append(head + await reader.readexactly(length))
                 if reply:
                     writer.write(reply)
@@ -192,11 +191,40 @@ async def test_a_certificate_that_nobody_vouches_for_stops_the_run(tmp_path):
     assert seen == []
 
 
+async def test_a_certificate_that_the_system_trusts_is_good(tmp_path, monkeypatch):
+    """TLS connections are kept like others, and close without a complaint."""
+    tls = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    async with gateway(response(), tls=tls) as (client, seen):
+        for _ in range(2):
+            assert (await client.post(client.base_url + "/x", b"{}")).body == b'{"ok": true}'
+    assert len(seen) == 2
+
+
+async def test_the_key_goes_to_the_gateway_alone():
+    """Another address is refused before anything is sent, and so is a key that would break its line."""
+    async with gateway(response()) as (client, seen):
+        with pytest.raises(ConfigError, match="not the gateway"):
+            await client.get("http://127.0.0.1:1/v1/models")
+    assert seen == []
+    with pytest.raises(ConfigError, match="`authorization`") as caught:
+        Client(GatewaySection(base_url="http://127.0.0.1:1/v1"), "sk\nx: y", connections=1)
+    assert "sk" not in str(caught.value)
+
+
+async def test_a_key_in_an_answer_is_taken_out():
+    """Some gateways quote the key that they refuse."""
+    async with gateway(response(b'{"error": "no key ' + KEY.encode() + b'"}')) as (client, _):
+        answer = await client.get(client.base_url + "/models")
+    assert answer.body == b'{"error": "no key ***"}'
+
+
 def self_signed(folder):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
     certificate = builder.sign(key, hashes.SHA256())
     path = folder / "server.pem"
     private = key.private_bytes(

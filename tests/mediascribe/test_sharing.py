@@ -42,7 +42,8 @@ def test_a_shared_row_says_whose_answer_it_has(answered):
     assert (record.outcome.usage.total_tokens, record.outcome.usage.source) == (0, "shared")
     assert (record.outcome.response_id, record.outcome.gateway_request_id) == (None, None)
     assert (record.attempts, record.wasted_tokens, record.latency_s) == (0, 0, None)
-    assert shared(record, due("c", 3)).answered_by == "a"
+    third = shared(record, due("c", 3))
+    assert (third.answered_by, third.saved.nano_usd) == ("a", 500)
 
 
 def test_what_a_row_of_unknown_price_saved_is_unknown(answered):
