@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from mediascribe import __version__, dataset, plan, recovery
+from mediascribe.columns import SCHEMA
 from mediascribe.domain import STATUSES
+from mediascribe.part import read_part
 from mediascribe.spending import Spent
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from mediascribe.describe import Landing, ShardReport
     from mediascribe.plan import Plan
     from mediascribe.store import Store
+
+    _Array = np.ndarray[Any, np.dtype[Any]]
 
 TOKEN_COLUMNS: Final = (
     "prompt_tokens",
@@ -41,6 +45,8 @@ TOKEN_COLUMNS: Final = (
 )
 _ANSWERED: Final = ("ok", "truncated", "refused")
 _CAUSE: Final = ("status", "error_class", "error_code")
+_COUNTED: Final = ("row_number", "usage_source", "cost_usd", "saved_usd", "error_message")
+_TALLIED: Final = pa.schema([SCHEMA.field(name) for name in (*_COUNTED, *_CAUSE, *TOKEN_COLUMNS)])
 _ID_TIME: Final = "%Y%m%dT%H%M%SZ-%f"
 _ID_TIME_LENGTH: Final = 23
 _LONGEST_RUN: Final = timedelta(days=31)
@@ -61,7 +67,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """What the parts of a run hold.
 
     `cost_usd` is None when nothing was billed, and when any billed row has no price, or reports no tokens
-    (`unpriced_rows`).
+    (`unpriced_rows`). `shared_rows` have the answer of another row, and cost nothing; `shared_saving_usd` is what that
+    answer cost, once for each of them of which it is known; None where it is of none.
     """
 
     rows: int
@@ -72,6 +79,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     parts: list[str]
     errors: list[ErrorGroup]
+    shared_rows: int = 0
+    shared_saving_usd: float | None = None
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,15 +221,9 @@ def _tally(plan_: Plan, store: Store) -> Tally:
     parts = [name for shard in plan_.shards if (name := dataset.find_part(store, shard))]
     for name in parts:
         columns = _columns(store, name)
-        numbers["rows"] += len(columns["row_number"])
-        numbers["distinct"] += len(np.unique(columns["row_number"]))
+        numbers.update(_numbers(columns))
         by_status.update(columns["status"].tolist())
         tokens.update({column: int(columns[column].sum()) for column in TOKEN_COLUMNS})
-        priced = ~np.isnan(columns["cost_usd"])
-        numbers["priced"] += int(priced.sum())
-        numbers["nano_usd"] += int(np.rint(columns["cost_usd"][priced] * 1e9).astype(np.int64).sum())
-        billed = (columns["usage_source"] != "missing") | np.isin(columns["status"], _ANSWERED)
-        numbers["unpriced"] += int((~priced & billed).sum())
         for *cause, example in zip(*(columns[column] for column in _CAUSE), columns["error_message"], strict=True):
             if cause[1] is not None:
                 errors[tuple(cause)] += 1
@@ -237,11 +240,33 @@ def _tally(plan_: Plan, store: Store) -> Tally:
             ErrorGroup(status=cause[0], error_class=cause[1], error_code=cause[2], rows=rows, example=examples[cause])
             for cause, rows in errors.most_common()
         ],
+        shared_rows=numbers["shared"],
+        shared_saving_usd=numbers["saved_nano_usd"] / 1e9 if numbers["saving"] else None,
     )
 
 
-def _columns(store: Store, name: str) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-    """The columns of one part that the tally needs; an unknown cost is NaN."""
-    names = ["row_number", "usage_source", "cost_usd", *_CAUSE, "error_message", *TOKEN_COLUMNS]
-    table = pq.read_table(store.open(name), columns=names, partitioning=None, page_checksum_verification=True)
-    return {column: table[column].to_numpy() for column in names}
+def _numbers(columns: Mapping[str, _Array]) -> dict[str, int]:
+    """Rows and nano-dollars of one part."""
+    sources, shared = columns["usage_source"], columns["usage_source"] == "shared"
+    priced, saving = ~np.isnan(columns["cost_usd"]), shared & ~np.isnan(columns["saved_usd"])
+    billed = ((sources != "missing") & ~shared) | np.isin(columns["status"], _ANSWERED)
+    return {
+        "rows": len(sources),
+        "distinct": len(np.unique(columns["row_number"])),
+        "priced": int(priced.sum()),
+        "nano_usd": _nano_usd(columns["cost_usd"][priced]),
+        "unpriced": int((~priced & billed).sum()),
+        "shared": int(shared.sum()),
+        "saving": int(saving.sum()),
+        "saved_nano_usd": _nano_usd(columns["saved_usd"][saving]),
+    }
+
+
+def _nano_usd(usd: _Array) -> int:
+    return int(np.rint(usd * 1e9).astype(np.int64).sum())
+
+
+def _columns(store: Store, name: str) -> dict[str, _Array]:
+    """The columns of one part that the tally needs; unknown money is NaN."""
+    table = read_part(store, name, _TALLIED)
+    return {column: table[column].to_numpy() for column in _TALLIED.names}

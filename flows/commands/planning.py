@@ -107,10 +107,14 @@ def plan(
 def _made(inputs: Inputs, reasons: tuple[Reason, ...], wanted: Wanted, examples: int) -> Kept:
     """The plan, kept; what killed runs had received is published first, so that it is not asked again."""
     from mediascribe import planning  # noqa: PLC0415 - other commands do without
+    from mediascribe.plan import kept  # noqa: PLC0415 - likewise
 
     made, recovered = planning.make(inputs, inputs.order(reasons, wanted, examples=examples))
     for one in recovered:
         say(f"recovered {one.wrote.rows:,} answers of run {one.run_id}, which was interrupted")
+    if made.cleared:
+        plans = "1 plan" if made.cleared == 1 else f"{made.cleared:,} plans"
+        say(f"removed {plans} that nobody has run to the end for {kept.KEPT_FOR.days} days")
     return made
 
 
@@ -144,6 +148,9 @@ def _show(made: Kept, found: Forecast, looking: Looking, piloted: RunFile | None
         console.print(f"pilot: {piloted.wrote.rows:,} rows asked, cost {said}; they are done", highlight=False)
     print_forecast(found, made.plan.counts, console)
     print_examples(examples, console)
+    if made.plan.shared:
+        rows = "1 row gets" if made.plan.shared == 1 else f"{made.plan.shared:,} rows get"
+        console.print(f"asked once: {rows} the answer of another, at no cost", highlight=False)
     if made.plan.rows:
         console.print(f"plan: {made.path}", markup=False, highlight=False, soft_wrap=True)
         console.print(f"to ask exactly these rows:  mediascribe run {made.path}", highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """Cost: what a dataset's rows cost, by any of its columns; DuckDB in, pandas out.
 
-Every row of `history` counts, since every one was paid for. Money is summed as whole nano-dollars. A cost that nobody
-knows is null, and counted in `unpriced_rows`; it is never 0.
+Every row of `history` counts, since what an older one cost was paid as well. Money is summed as whole nano-dollars. A
+cost that nobody knows is null, and counted in `unpriced_rows`; it is never 0.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from mediascribe.cost.comparison import compare
 from mediascribe.cost.frames import ordered
 from mediascribe.cost.outliers import outliers
 from mediascribe.cost.rows import ALL, DAY, MEASURES, MONEY, REPRICED, TOKENS, Rows
+from mediascribe.cost.source import ANSWER_DAY
 from mediascribe.cost.tables import Reprice, cost_table, cost_total
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALL",
+    "ANSWER_DAY",
     "DAY",
     "MEASURES",
     "MONEY",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
-from mediascribe.cost.money import NANO_USD
-from mediascribe.cost.rows import ALL, TOKENS, text
+from mediascribe.cost.money import NANO_USD, SAVED_NANO_USD
+from mediascribe.cost.rows import ALL, ANSWERED, MONEY, SHARED, TOKENS, text
 from mediascribe.cost.source import ROWS, opened
 from mediascribe.domain import STATUSES
 from mediascribe.errors import ConfigError
@@ -27,7 +27,9 @@ _SUMS: Final[Mapping[str, str]] = {
     **{status: f"count(*) filter (status = '{status}')" for status in STATUSES},
     **{name: f"coalesce(sum({name}), 0)" for name in TOKENS},
     "cost_usd": f"sum({NANO_USD})",
-    "unpriced_rows": "count(*) filter (cost_usd is null and usage_source <> 'missing')",
+    "shared_saving_usd": f"coalesce(sum({SAVED_NANO_USD}) filter {SHARED}, 0)",
+    "shared_rows": f"count(*) filter {SHARED}",
+    "unpriced_rows": f"count(*) filter (cost_usd is null and {ANSWERED})",
 }
 
 
@@ -116,7 +118,7 @@ def _line(measure: str, sums: Sequence[Mapping[str, Any]], pair: Sequence[str]) 
 
 def _value(measure: str, amounts: Sequence[int | None]) -> float | int | None:
     known = [amount for amount in amounts if amount is not None]
-    if measure != "cost_usd":
+    if measure not in MONEY:
         return sum(known)
     return sum(known) / 1e9 if known else None
 

@@ -18,6 +18,7 @@ _NANO: Final = {
     "cost_usd": "cost_nano",
     "wasted_usd": "wasted_nano",
     "cached_saving_usd": "saving_nano",
+    "shared_saving_usd": "shared_nano",
     "repriced_usd": "repriced_nano",
     "change_usd": "change_nano",
 }
@@ -36,6 +37,7 @@ def frame(table: pa.Table, keys: Sequence[str], measures: Sequence[str]) -> pd.D
             counts[name] = pd.Series(usd, dtype="float64")
     for name in _NOTHING_IS_NONE:
         counts[name] = counts[name].fillna(0.0).where(counts["cost_usd"].notna())
+    counts["shared_saving_usd"] = counts["shared_saving_usd"].mask(counts["shared_rows"] == 0, 0.0)
     counts["usd_per_1000_rows"] = counts["cost_usd"] * 1000 / (counts["rows"] - counts["unpriced_rows"])
     return columns.join(counts[list(measures)])
 

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mediascribe.cost.rows import quoted, text
+from mediascribe.cost.rows import SHARED, quoted, text
 from mediascribe.cost.source import ANSWER_DAY, ROWS
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "cast(null as hugeint)"
 NANO_USD: Final = "cast(round(cost_usd * 1e9) as bigint)"
+SAVED_NANO_USD: Final = "cast(round(saved_usd * 1e9) as bigint)"
 SPLIT_ROWS: Final = "split_rows"
 """The rows whose cost is not that of the kept answer at full rates alone."""
 _SPLIT: Final = "cached_tokens > 0 or wasted_tokens > 0"
@@ -55,10 +56,10 @@ class Branch:
 def cost_sql(branches: Iterable[Branch], *, cached: str = "cached_tokens") -> str:
     """The nano-dollars of a row's kept answer by the first of *branches* that is for it; null where none is.
 
-    *cached* is the SQL of how many tokens the cache served.
+    *cached* is the SQL of how many tokens the cache served. A row that has the answer of another costs nothing.
     """
     cases = " ".join(f"when {one.rows} then {_nano_usd(one.price, cached)}" for one in branches)
-    return f"case when usage_source = 'missing' then null {cases} end" if cases else UNKNOWN
+    return f"case when usage_source = 'missing' then null when {SHARED} then 0 {cases} end" if cases else UNKNOWN
 
 
 def as_recorded(source: Source, book: PriceBook, keys: Mapping[str, str]) -> list[Branch] | None:

@@ -2,7 +2,8 @@
 
 A row is far out where it costs more than twice the median of its group, and lies more than six deviations beyond it;
 the deviation is the median distance from the median, scaled to that of a normal distribution, which no outlier moves.
-A host or a prompt is far out where its own median row is. A group of fewer than `FEWEST` rows has no outliers.
+A host or a prompt is far out where its own median row is. A group of fewer than `FEWEST` rows has no outliers. Rows
+that were not asked, since they have the answer of another, are left out.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from mediascribe.cost.money import NANO_USD
-from mediascribe.cost.rows import ALL
+from mediascribe.cost.rows import ALL, SHARED
 from mediascribe.cost.source import ANSWER_DAY, ROWS, opened
 from mediascribe.pricing import of_record
 
@@ -90,7 +91,7 @@ def _query(kind: str, keys: Mapping[str, str], each: int) -> str:
     single = kind == "row"
     return (
         f"with costs as (select {keyed}{_KINDS[kind]} as name, run_id, model, price_version, {ANSWER_DAY} as answered,"  # noqa: S608 - names are quoted
-        f" {NANO_USD} as nano, {tokens} from {ROWS} where cost_usd is not null),"
+        f" {NANO_USD} as nano, {tokens} from {ROWS} where cost_usd is not null and not {SHARED}),"
         f" usual as (select {listed}median(nano) as middle, count(*) as size, {medians} from costs group by all),"
         f" spread as (select {listed.replace('key_', 'costs.key_')}middle, size,"
         f" {', '.join(f'usual_{part}' for part in _PARTS)}, median(abs(nano - middle)) as distance"

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 ROWS: Final = "chosen_rows"
 ANSWER_DAY: Final = "answer_day__"
-"""The UTC date of the answer, or of the run where there is none; `day` is the same unless the job carries a `day`."""
+"""The UTC date of the answer, or of the run where there is none, as a column that a table can always be by; `day` is
+the same unless the job carries a `day`."""
 
 _LONG: Final = frozenset({"description", "answer_json", "reasoning", "error_message", "usage_json"})
 # The moment is taken as microseconds since 1970, which have no time zone: casts from TIMESTAMPTZ follow the machine's.
@@ -54,6 +55,8 @@ class Source:
         Raises:
             ConfigError: there is no such column, or it is one that is summed.
         """
+        if name == ANSWER_DAY:
+            return ANSWER_DAY
         if name in MEASURES:
             raise ConfigError(f"a cost table cannot be by `{name}`, which it sums up or counts")
         if name not in self.columns:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mediascribe.cost import frames, money
-from mediascribe.cost.rows import ALL, MEASURES, MONEY, REPRICED, TOKENS, quoted
+from mediascribe.cost.rows import ALL, ANSWERED, MEASURES, MONEY, REPRICED, SHARED, TOKENS, quoted
 from mediascribe.cost.source import ANSWER_DAY, ROWS, opened
 from mediascribe.domain import STATUSES
 from mediascribe.errors import ConfigError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mediascribe.pricing import Price, PriceBook
     from mediascribe.store import Store
 
-_ANSWERED: Final = "(usage_source <> 'missing' or status in ('ok', 'truncated', 'refused'))"
 _LOST: Final = "status in ('failed', 'truncated')"  # their whole cost bought nothing
 
 
@@ -93,8 +92,10 @@ _WASTEFUL: Final = f"wasted_tokens > 0 and not {_LOST}"
 _COUNTS: Final[Mapping[str, str]] = {
     "rows": "count(*)",
     **{name: f"coalesce(sum({name}), 0)" for name in TOKENS},
-    "unpriced_rows": f"count(*) filter (cost_usd is null and {_ANSWERED})",
+    "shared_rows": f"count(*) filter {SHARED}",
+    "unpriced_rows": f"count(*) filter (cost_usd is null and {ANSWERED})",
     "cost_nano": f"sum({money.NANO_USD})",
+    "shared_nano": f"sum({money.SAVED_NANO_USD}) filter {SHARED}",
     "wasted_nano": f"sum({money.NANO_USD}) filter ({_LOST})",
 }
 _SPLITS: Final[Mapping[str, str]] = {
@@ -106,7 +107,7 @@ _SPLITS: Final[Mapping[str, str]] = {
 _OTHER_COUNTS: Final[Mapping[str, str]] = {
     "repriced_nano": "sum(other__)",
     "change_nano": f"sum(other__ - {money.NANO_USD}) filter (wasted_tokens = 0)",
-    "unrepriced_rows": f"count(*) filter ({_ANSWERED} and other__ is null)",
+    "unrepriced_rows": f"count(*) filter ({ANSWERED} and not {SHARED} and other__ is null)",
 }
 _OTHER_SPLITS: Final[Mapping[str, str]] = {"change_nano": "sum(other__ - kept__) filter (wasted_tokens > 0)"}
 

@@ -37,8 +37,8 @@ class Manifest:
     layout: Layout
 
     @property
-    def path(self) -> Path:
-        """The file, folder or pattern that the job names."""
+    def path(self) -> Path | str:
+        """The file, folder or pattern that the job names; one in a bucket is no path."""
         return self.source.path
 
     @property

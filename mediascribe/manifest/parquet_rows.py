@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -9,21 +10,27 @@ import pyarrow.parquet as pq
 
 from mediascribe.manifest.chunks import BadRow, Chunk, Column, Columns, Row
 from mediascribe.manifest.csv_rows import require
+from mediascribe.manifest.sources import File, native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from mediascribe.manifest.sources import File
 
 _BATCH_ROWS: Final = 16_384
 _FEWEST_ROWS: Final = 16
 _BATCH_BYTES: Final = 64 * 2**20
 _READ_BYTES: Final = 2**20
+_FETCHED_BYTES: Final = 4 * 2**20  # each is a request
 
 
 def columns(file: File) -> tuple[str, ...]:
     """The names of the columns."""
-    return tuple(pq.read_schema(file.path).names)
+    return tuple(schema(file).names)
+
+
+def schema(file: File) -> pa.Schema:
+    """The columns with their types."""
+    with native(file) as stream:
+        return pq.read_schema(stream)
 
 
 def chunks(file: File, wanted: Sequence[str], *, by_column: bool) -> Iterator[Chunk]:
@@ -32,7 +39,8 @@ def chunks(file: File, wanted: Sequence[str], *, by_column: bool) -> Iterator[Ch
     Raises:
         ConfigError: the file lost a column.
     """
-    with pq.ParquetFile(file.path, buffer_size=_READ_BYTES, pre_buffer=False) as opened:
+    at_once = _READ_BYTES if isinstance(file.path, Path) else _FETCHED_BYTES
+    with native(file) as stream, pq.ParquetFile(stream, buffer_size=at_once, pre_buffer=False) as opened:
         require(file, opened.schema_arrow.names, wanted)
         for batch in opened.iter_batches(batch_size=_batch_rows(opened.metadata), columns=list(wanted)):
             arrays = [_as_utc_micros(batch.column(name)) for name in wanted]

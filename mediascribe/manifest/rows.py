@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from mediascribe.manifest import csv_rows, jsonl_rows, parquet_rows
 from mediascribe.manifest.chunks import Columns
 from mediascribe.manifest.sources import File, Source, readable
@@ -67,4 +65,4 @@ def parquet_schema(source: Source) -> pa.Schema | None:
     if source.format != "parquet":
         return None
     with readable(source.files[0]):
-        return pq.read_schema(source.files[0].path)
+        return parquet_rows.schema(source.files[0])

@@ -8,11 +8,14 @@ Rules of this file:
   change, since they say how fast and how far, and not what is asked.
 - It never asks more than it says, and nothing twice: rows that got a result after it was made, by any run, are left
   out. So it may be run again after an interruption, and asks the rest. When it has run to its end, it is removed.
+- One that was not, within 30 days, is removed when the next one is made: its URLs may carry signatures.
 - A run of it has an id of its own, of when it begins: later runs have later results.
 """
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,17 +36,24 @@ if TYPE_CHECKING:
     from mediascribe.plan import Order
     from mediascribe.store import Store
 
+KEPT_FOR: Final = timedelta(days=30)
 _FOLDER: Final = "planned"
+_ID_TIME: Final = "%Y%m%dT%H%M%SZ"
+_ID: Final = re.compile(r"\d{8}T\d{6}Z-")  # a run's id tells when it was made
 _HOW: Final = frozenset({"limits", "budget", "retry", "shard_rows"})
 _RESULTS: Final = pa.schema([dataset.SCHEMA.field("item_id"), dataset.SCHEMA.field("run_id")])
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, the job file that it was made from, and the hash of what that asks."""
+    """A plan, the job file that it was made from, and the hash of what that asks.
+
+    `cleared` is how many old plans went when it was made; its file does not say.
+    """
 
     plan: Plan
     job_path: str
     asks_sha256: str
+    cleared: int = 0
 
     @property
     def path(self) -> Path:
@@ -54,14 +64,15 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 def make(inputs: Inputs, order: Order) -> Kept:
     """Compare the manifest with the current results, and keep the plan of what *order* wants; asks nothing.
 
-    Raises like `plan.make`. The caller holds the lease, and has recovered what killed runs had received.
+    Old plans that nobody has run to their end are removed. Raises like `plan.make`. The caller holds the
+    lease, and has recovered what killed runs had received.
     """
     folder = inputs.store.work / _FOLDER
     folder.mkdir(exist_ok=True, mode=0o700)
     made = plan.draw_up(inputs.items(), inputs.facts(), order, inputs.store, folder)
     kept = Kept(plan=made, job_path=inputs.job_path, asks_sha256=_asks(inputs.job))
     inputs.store.put_bytes(f"_work/{_FOLDER}/{made.run_id}.json", msgspec.json.encode(kept))
-    return kept
+    return msgspec.structs.replace(kept, cleared=_clear(folder, datetime.now(UTC) - KEPT_FOR))
 
 
 def is_kept(path: str | Path) -> bool:
@@ -132,6 +143,15 @@ def remove(kept: Kept) -> None:
     """Forget *kept*: nothing of it is left to ask."""
     kept.path.unlink(missing_ok=True)
     Path(kept.plan.path).unlink(missing_ok=True)
+
+
+def _clear(folder: Path, before: datetime) -> int:
+    """Remove the plans in *folder* that were made *before* then, and halves of such; how many they were."""
+    last = f"{before:{_ID_TIME}}"
+    old = [path for path in folder.iterdir() if _ID.match(path.name) and path.name < last]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len({path.stem for path in old})
 
 
 def _asks(job: Job) -> str:

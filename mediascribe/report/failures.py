@@ -1,9 +1,15 @@
-"""Failures: the rows without a full answer, by cause, with an example of each, what to do, and what asks them again."""
+"""Failures: the rows without a full answer, by cause, with an example of each, what to do, and what asks them again.
+
+The results know the name of the job that asked, and not its file: that is looked for where job files usually are.
+"""
 
 from __future__ import annotations
 
 import difflib
+import shlex
+import tomllib
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,14 +25,24 @@ from mediascribe.report.summary import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from rich.console import Console
 
     from mediascribe.domain import ErrorClass
 
+JOBS: Final = Path("configs/jobs")
+_UNKNOWN_FILE: Final = "JOB"
 _WITHOUT_ANSWER: Final = ("failed", "skipped", "refused")
-_COLUMNS: Final = ("item_id", "status", "error_class", "error_code", "http_status", "error_message", "media_urls")
+_COLUMNS: Final = (
+    "item_id",
+    "job",
+    "status",
+    "error_class",
+    "error_code",
+    "http_status",
+    "error_message",
+    "media_urls",
+)
 _RETRY: Final = "mediascribe backfill JOB --reason failed"
 _RUN: Final = "mediascribe run JOB"
 _SHOWN: Final = 300
@@ -58,9 +74,11 @@ _UNKNOWN: Final = ("nothing is known of this class: it was written by another ve
 class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Rows without a full answer for one cause: how many, one of them, what to do, and what asks them again.
 
-    `url` is the example's first, redacted; None where it has none. `command` has `JOB` for the job file.
+    `url` is the example's first, redacted; None where it has none. `job` is the name of the job that asked; `command`
+    has its file, or `JOB` where no one file of that name is known.
     """
 
+    job: str
     status: str
     error_class: str | None
     error_code: str | None
@@ -73,8 +91,10 @@ class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
     command: str
 
 
-def failure_groups(output: str | Path, run_id: str | None = None) -> list[FailureGroup]:
+def failure_groups(output: str | Path, run_id: str | None = None, *, jobs: Path = JOBS) -> list[FailureGroup]:
     """The current rows of *output* without a full answer, or those of one run, by cause; the most frequent first.
+
+    The files of their jobs are looked for in the folder *jobs*.
 
     Raises:
         ConfigError: there are no results at *output*, or no such run among them.
@@ -88,10 +108,11 @@ def failure_groups(output: str | Path, run_id: str | None = None) -> list[Failur
     examples: dict[tuple[Any, ...], dict[str, Any]] = {}
     for batch in rows.filter(pc.is_in(rows["status"], pa.array(_WITHOUT_ANSWER))).to_batches():
         for row in batch.to_pylist():
-            cause = (row["status"], row["error_class"], row["error_code"])
+            cause = (row["job"], row["status"], row["error_class"], row["error_code"])
             counts[cause] += 1
             examples.setdefault(cause, row)
-    return [_group(examples[cause], number) for cause, number in counts.most_common()]
+    files = {name: _file(name, jobs) for name in {cause[0] for cause in counts}}
+    return [_group(examples[cause], number, files[cause[0]]) for cause, number in counts.most_common()]
 
 
 def print_failures(groups: list[FailureGroup], console: Console) -> None:
@@ -108,10 +129,24 @@ def print_failures(groups: list[FailureGroup], console: Console) -> None:
         cause = "/".join(filter(None, (group.error_class, group.error_code))) or "-"
         table.add_row(f"{group.rows:,}", group.status, Text(printable(cause)), _story(group))
     console.print(table)
-    console.print("to ask them again (JOB is the job file), once the cause is gone:", highlight=False)
-    for command in dict.fromkeys(group.command for group in groups):
-        rows = sum(group.rows for group in groups if group.command == command)
-        console.print(f"  {command}   # {rows:,} of these rows", highlight=False, soft_wrap=True)
+    _print_commands(groups, console)
+
+
+def _print_commands(groups: list[FailureGroup], console: Console) -> None:
+    """What asks the rows again; where a job's file is not known, what to write in its place."""
+    rows: Counter[tuple[str, str]] = Counter()
+    for group in groups:
+        rows[group.command, group.job] += group.rows
+    unknown = sorted({job for command, job in rows if _UNKNOWN_FILE in command.split()})
+    console.print("to ask them again, once the cause is gone:", highlight=False)
+    for (command, job), number in rows.items():
+        of_job = f" of the job {printable(job)}" if len(unknown) > 1 else ""
+        line = f"  {command}   # {number:,} of these rows{of_job}"
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if unknown:
+        jobs = " or ".join(f"`{printable(job)}`" for job in unknown)
+        said = f"for {_UNKNOWN_FILE} write the path of the file of the job {jobs}: {JOBS} has no one file of that name"
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
 
 
 def _of_run(rows: pa.Table, run_id: str) -> pa.Table:
@@ -124,12 +159,27 @@ def _of_run(rows: pa.Table, run_id: str) -> pa.Table:
     return found
 
 
-def _group(row: Mapping[str, Any], rows: int) -> FailureGroup:
+def _file(name: str, jobs: Path) -> str:
+    """The one job file in the folder *jobs* that has this *name*, as a shell takes it; `JOB` where there is not one."""
+    found = [path for path in sorted(jobs.glob("*.toml")) if _name(path) == name]
+    return shlex.quote(str(found[0])) if len(found) == 1 else _UNKNOWN_FILE
+
+
+def _name(path: Path) -> object:
+    """The name of the job at *path*; None where that is no job file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("name")
+    except (OSError, ValueError):
+        return None
+
+
+def _group(row: Mapping[str, Any], rows: int, file: str) -> FailureGroup:
     advice, command = _REFUSED if row["status"] == "refused" else ADVICE.get(row["error_class"], _UNKNOWN)
     if row["status"] == "skipped":
         command = _RUN
     urls, message = row["media_urls"], row["error_message"]
     return FailureGroup(
+        job=row["job"],
         status=row["status"],
         error_class=row["error_class"],
         error_code=row["error_code"],
@@ -138,8 +188,8 @@ def _group(row: Mapping[str, Any], rows: int) -> FailureGroup:
         url=redact_url(urls[0]) if urls else None,
         http_status=row["http_status"],
         message=None if message is None else redact_text(message),
-        advice=advice,
-        command=command,
+        advice=advice.replace(f" {_UNKNOWN_FILE}`", f" {file}`"),
+        command=command.replace(_UNKNOWN_FILE, file),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
+from mediascribe.report.formats import usd
 from mediascribe.report.progress import clock_time
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def print_rows(rows: Iterable[Mapping[str, Any]], console: Console) -> None:
         console.print("no such rows")
 
 
+def asked_once(rows: int, saved_usd: float | None) -> str:
+    """What to say of *rows* that have the answer of another; *saved_usd* is what asking them would have cost."""
+    saved = "" if saved_usd is None else f", {usd(saved_usd)} USD saved"
+    return f"asked once: {rows:,} {'row has' if rows == 1 else 'rows have'} the answer of another{saved}"
+
+
 def _recovered(run: RunFile) -> str:
     doubt = f"; {run.in_doubt:,} requests were sent and not answered: they may have been billed" if run.in_doubt else ""
     return f"recovered {run.wrote.rows:,} answers of run {run.run_id}, which was interrupted{doubt}"
@@ -92,6 +99,8 @@ def _run_lines(outcome: Outcome, run: RunFile) -> Iterator[tuple[str, str]]:
         yield "", f"and {len(run.wrote.errors) - _CAUSES_SHOWN:,} more causes, in the run file"
     yield "tokens", _tokens(run.wrote.tokens)
     yield "cost", _cost(run)
+    if run.wrote.shared_rows:
+        yield "", asked_once(run.wrote.shared_rows, run.wrote.shared_saving_usd)
     if beside := _beside(run):
         yield "", beside
     if run.in_doubt:

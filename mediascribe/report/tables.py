@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mediascribe.cost import MEASURES, MONEY, REPRICED, cost_total
 from mediascribe.report.formats import UNKNOWN, cells, to_json, usd
+from mediascribe.report.summary import asked_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,6 +41,8 @@ _FIRST_TO_GO: Final = (
     "skipped",
     "ok",
     "cached_saving_usd",
+    "shared_rows",
+    "shared_saving_usd",
     "usd_per_1000_rows",
     "failed",
     "unsplit_rows",
@@ -120,6 +123,9 @@ def _notes(total: Mapping[str, float | None], left_out: Sequence[str], more: int
             f"{unsplit:,} {'row has' if unsplit == 1 else 'rows have'} a cost whose share of waste or saving is not"
             " known: its price is in no book any more, or a fallback model answered"
         )
+    if shared := total.get("shared_rows"):
+        saved = total["shared_saving_usd"]
+        notes.append(f"{asked_once(int(shared), saved)}; usd_per_1000_rows is over all rows, these among them")
     if "repriced_usd" in total:
         notes.append(SAME_TOKENS)
     if unrepriced := total.get("unrepriced_rows"):

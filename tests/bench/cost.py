@@ -28,6 +28,7 @@ from mediascribe.part import ROW_GROUP_ROWS
 PART_ROWS = 100_000
 MODELS = ("gemini-2.0-flash", "gemini-2.5-flash", "gpt-4o-mini")
 KINDS = ("image", "audio", "video", "image+audio")
+SHARED = 0.02  # rows that have the answer of another
 STATUSES = ("ok", "truncated", "refused", "failed")
 VERSIONS = ("2025-02-05 google", "genai-prices-0.2.3", "genai-prices-0.2.3")
 WORDS = [
@@ -142,6 +143,9 @@ def of_part(rng: np.random.Generator, texts: list[str], run_id: str, rows: int) 
     started = np.datetime64(f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}T01:00:00", "us")
     at = started + np.sort(rng.integers(0, 20 * 3600 * 10**6, rows)).astype("timedelta64[us]")
     nano = prompt * 100 + audio * 600 * answered + written * 400
+    shared = answered & (rng.random(rows) < SHARED)
+    asked = answered & ~shared
+    prompt, written = prompt * asked, written * asked
     zero, ids = np.zeros(rows, np.int64), [f"{run_id[9:]}-{number:06}" for number in range(rows)]
     constant = {
         "run_id": run_id,
@@ -168,17 +172,19 @@ def of_part(rng: np.random.Generator, texts: list[str], run_id: str, rows: int) 
         "total_tokens": prompt + written,
         "cached_tokens": zero,
         "cache_write_tokens": zero,
-        "prompt_text_tokens": np.where(answered, text, 0),
-        "prompt_image_tokens": np.where(answered, image, 0),
-        "prompt_audio_tokens": np.where(answered, audio, 0),
-        "prompt_video_tokens": np.where(answered, video, 0),
+        "prompt_text_tokens": text * asked,
+        "prompt_image_tokens": image * asked,
+        "prompt_audio_tokens": audio * asked,
+        "prompt_video_tokens": video * asked,
         "completion_text_tokens": zero,
         "completion_audio_tokens": zero,
         "reasoning_tokens": zero,
-        "usage_source": np.where(answered, "reported", "missing"),
-        "attempts": np.ones(rows, np.int32),
-        "wasted_tokens": np.where(rng.random(rows) < 0.01, 300, 0),
-        "cost_usd": pa.array(np.round(nano / 1e9, 9), mask=~answered),
+        "usage_source": np.where(shared, "shared", np.where(answered, "reported", "missing")),
+        "attempts": np.where(shared, 0, 1),
+        "wasted_tokens": np.where(~shared & (rng.random(rows) < 0.01), 300, 0),
+        "cost_usd": pa.array(np.where(shared, 0, np.round(nano / 1e9, 9)), mask=~answered),
+        "answered_by": np.where(shared, ids, None),
+        "saved_usd": pa.array(np.round(nano / 1e9, 9), mask=~shared),
         "price_version": np.where(answered, VERSIONS[which], None),
         "requested_at": at,
         "completed_at": at + np.timedelta64(1_500_000, "us"),

@@ -1,8 +1,8 @@
 """How often the true total lies in a forecast's 90 % interval, and how far off the expected value is.
 
-    python tests/bench/forecast.py                       # 100 seeds, a pilot of 200 rows of 5,000
-    python tests/bench/forecast.py --seeds 20 --known    # the manifest has width, height and duration
-    python tests/bench/forecast.py --pilot 0 --known     # rules alone
+    python tests/bench/forecast.py                                 # seeds 0 to 99, a pilot of 200 rows of 5,000
+    python tests/bench/forecast.py --seeds 1000-1019 --known       # the manifest has width, height and duration
+    python tests/bench/forecast.py --pilot 0 --known               # rules alone
 
 Each seed makes a mixed manifest (70 % images, 20 % sounds, 10 % films; sizes and lengths lognormal), plans it, asks the
 pilot, plans the rest and forecasts it: all by the library, with real files. Only the gateway is left out: what a row is
@@ -97,12 +97,12 @@ class Truth:
 def main() -> None:
     """Forecast every seed, and print how good that was."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--seeds", type=int, default=100)
+    asked.add_argument("--seeds", type=seeds, default=range(100), metavar="A-B", help="default: 0-99")
     asked.add_argument("--pilot", type=int, default=200)
     asked.add_argument("--known", action="store_true", help="the manifest has width, height and duration")
     told = asked.parse_args()
     found = []
-    for seed in range(told.seeds):
+    for seed in told.seeds:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             found.append(one(seed, told.pilot, known=told.known))
     for name, column in zip(("tokens", "USD"), zip(*found, strict=True), strict=True):
@@ -115,6 +115,12 @@ def main() -> None:
             f" (median), {max(off):.1f} % (most), {bias:+.1f} % on average;"
             f" the interval is +- {statistics.median(wide):.1f} %\n"
         )
+
+
+def seeds(said: str) -> range:
+    """The seeds from A to B, both included, of `A-B`; of `A` that one."""
+    first, _, last = said.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def one(seed: int, rows: int, *, known: bool) -> list[tuple[float, float, float, float]]:

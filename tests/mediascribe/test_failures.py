@@ -16,6 +16,12 @@ FIRST, SECOND = "20261120T010000Z-000001aaaa", "20261121T020000Z-000002bbbb"
 SIGNED = "https://cdn.example/c.jpg?X-Amz-Signature=0123456789abcdef"
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """A folder without job files."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def output(store, build, publish):
     """Two rows whose media are gone, one of another code, one refused, one skipped, one good."""
@@ -107,6 +113,54 @@ def test_the_table_has_the_way_out_below_each_example(output):
     assert "-> open the URL as the gateway would" in text
     assert "mediascribe backfill JOB --reason failed   # 3 of these rows" in text
     assert text.count("mediascribe run JOB") == 1
+    assert text.splitlines()[-1].startswith("for JOB write the path of the file of the job `demo`: configs/jobs has no")
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """`jobs(name=text)`: a folder of job files."""
+    folder = tmp_path / "job files"
+    folder.mkdir()
+
+    def _jobs(**files):
+        for name, text in files.items():
+            (folder / f"{name}.toml").write_text(text)
+        return folder
+
+    return _jobs
+
+
+def test_the_file_of_the_job_is_found_by_its_name(output, jobs):
+    """In the folder of job files, whatever its own name; what is no job file there is no matter."""
+    folder = jobs(one='name = "demo"', other='name = "other"', broken="name =")
+    groups = failure_groups(output.root, jobs=folder)
+    assert {group.job for group in groups} == {"demo"}
+    assert groups[0].command == f"mediascribe backfill '{folder}/one.toml' --reason failed"
+    assert "JOB" not in printed(groups)
+
+
+def test_two_files_of_one_name_are_not_chosen_between(output, jobs):
+    """Which of them asked is not known."""
+    folder = jobs(one='name = "demo"', two='name = "demo"')
+    assert failure_groups(output.root, jobs=folder)[0].command == "mediascribe backfill JOB --reason failed"
+
+
+def test_advice_names_the_file_as_well(store, build, publish, jobs):
+    """The doctor wants a job file too."""
+    publish([build.record("a", 1, outcome=build.failure(error_class="auth"))], run_id=FIRST)
+    folder = jobs(one='name = "demo"')
+    advice = failure_groups(store.root, jobs=folder)[0].advice
+    assert advice == f"the key was not accepted: renew it, then `mediascribe doctor '{folder}/one.toml'`"
+
+
+def test_rows_of_two_jobs_are_told_apart(store, build, publish):
+    """Each command says whose rows it asks, where no file is known."""
+    publish([build.record("a", 1, outcome=build.failure())], run_id=FIRST, job="first")
+    publish([build.record("b", 2, outcome=build.failure())], run_id=SECOND, job="second")
+    lines = printed(failure_groups(store.root)).splitlines()
+    assert "  mediascribe backfill JOB --reason failed   # 1 of these rows of the job first" in lines
+    assert "  mediascribe backfill JOB --reason failed   # 1 of these rows of the job second" in lines
+    assert "the job `first` or `second`" in lines[-1]
 
 
 def test_nothing_a_terminal_would_act_on_is_printed(store, build, publish):

@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from flows.commands.planning import plan as planning_command
 from mediascribe import plan, planning
 from mediascribe.errors import ConfigError, OutputInUse
 from mediascribe.inputs import check
@@ -222,3 +223,48 @@ def test_no_plan_is_made_beside_a_run(job):
     inputs = job()
     with lease(inputs.store, holder="a run"), pytest.raises(OutputInUse):
         made(inputs)
+
+
+@pytest.fixture
+def aged(job):
+    """`aged(days)`: a kept plan of a job, made that many days ago."""
+
+    def _aged(days):
+        one = made(job())
+        then = f"{datetime.now(UTC) - timedelta(days=days):%Y%m%dT%H%M%SZ}"
+        files = [one.path, Path(one.plan.path)]
+        return [path.rename(path.with_name(then + path.name[16:])) for path in files]
+
+    return _aged
+
+
+@pytest.mark.parametrize(("days", "cleared"), [(29, 0), (31, 1)])
+def test_a_plan_that_nobody_runs_goes_after_thirty_days(aged, job, days, cleared):
+    """With its URLs, when the next one is made; the new one stays, and its file says nothing of it."""
+    files = aged(days)
+    one = made(job())
+    assert one.cleared == cleared
+    assert [path.exists() for path in files] == [not cleared] * 2
+    assert (one.path.exists(), Path(one.plan.path).exists(), kept.load(one.path).cleared) == (True, True, 0)
+
+
+def test_what_a_killed_planner_left_goes_too(aged, job):
+    """Rows without the file that names them are a plan as well; what is no plan stays."""
+    named, rows = aged(40)
+    named.unlink()
+    notes = rows.with_name("00-notes.txt")
+    notes.write_text("")
+    assert made(job()).cleared == 1
+    assert (rows.exists(), notes.exists()) == (False, True)
+
+
+def test_the_command_says_what_it_removed_and_what_is_asked_once(aged, capsys):
+    """Beside the plan; of the rows one has the URL of another."""
+    aged(31)
+    row = json.dumps({"item_id": "same", "image_url": "https://h/a?sig=other"})
+    with Path("m.jsonl").open("a") as manifest:
+        manifest.write(f"{row}\n")
+    assert planning_command(Path("job.toml")) == 0
+    said = capsys.readouterr()
+    assert "removed 1 plan that nobody has run to the end for 30 days" in said.err
+    assert "asked once: 1 row gets the answer of another, at no cost" in said.out

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 import pytest
 from sandbox_fixtures import Make
 
 from flows.commands.reconciling import Billed, reconcile
 from mediascribe import run
-from mediascribe.cost import reconciliation
+from mediascribe.cost import Rows, cost_table, reconciliation
 from mediascribe.errors import ConfigError
 from mediascribe.sandbox import Behaviour, Billing, Fault, Sandbox
 from mediascribe.sandbox.billing import log_lines
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.wide, pytest.mark.long]
 
 KEY = "sk-canary0123456789abcdef"
 ROWS = 1_200
+SAME = 100  # rows more, which ask the same as the first ones, and so get their answers
 TROUBLE = Behaviour(
     faults=(
         Fault("reset_after", 0.02),
@@ -44,7 +46,9 @@ path = "{folder}/m.csv"
 [gateway]
 base_url = "{base_url}"
 [prompt]
-text = "What is it?"
+text = "What is number {{{{ number }}}}?"
+[media]
+allow = ["{host}"]
 [limits]
 concurrency = 32
 [retry]
@@ -64,7 +68,7 @@ async def asked(job):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A sandbox with all kinds of trouble, a run of 1,200 rows of pictures and sounds, and the folder of both."""
+    """A sandbox with all kinds of trouble, a run of 1,300 rows of pictures and sounds, and the folder of both."""
     folder = tmp_path_factory.mktemp("world")
     (folder / "a.png").write_bytes(Make.image(640, 480))
     (folder / "s.wav").write_bytes(Make.sound(3.0))
@@ -72,9 +76,11 @@ def world(tmp_path_factory):
         patch.setenv("MEDIASCRIBE_API_KEY", KEY)
         sandbox.behave("*", TROUBLE)
         image, sound = f"{sandbox.media_url}a.png", f"{sandbox.media_url}s.wav"
-        rows = [f"i{n},{image if n % 3 else ''},{sound if n % 3 != 1 else ''}" for n in range(ROWS)]
-        (folder / "m.csv").write_text("\n".join(["item_id,image_url,audio_url", *rows]))
-        (folder / "job.toml").write_text(JOB.format(folder=folder, base_url=sandbox.url))
+        asks = [f"{image if n % 3 else ''},{sound if n % 3 != 1 else ''},{n}" for n in range(ROWS)]
+        rows = [f"i{n},{cells}" for n, cells in enumerate([*asks, *asks[:SAME]])]
+        (folder / "m.csv").write_text("\n".join(["item_id,image_url,audio_url,number", *rows]))
+        host = urlsplit(sandbox.url).netloc
+        (folder / "job.toml").write_text(JOB.format(folder=folder, base_url=sandbox.url, host=host))
         asyncio.run(asked(folder / "job.toml"))
         sandbox.drain()
         yield folder, sandbox
@@ -115,6 +121,18 @@ def test_every_quirk_is_matched_and_explained(world, billing):
     assert found.billed == sum(line["quota"] for line in lines) * 2000
     assert sum(found.effects.values()) == found.billed - found.own
     assert found.effects["in_doubt"] > 0  # requests that were reset, cut or garbled are charged all the same
+
+
+def test_rows_that_have_the_answer_of_another_are_on_no_bill(world):
+    """They sent no request: none of them is among the rows that had to be on the bill, or that it lacks."""
+    folder, sandbox = world
+    (folder / "once.jsonl").write_text("\n".join(map(json.dumps, log_lines(sandbox.ledger(), Billing()))))
+    export = reconciliation.Export(path=folder / "once.jsonl", name="once.jsonl")
+    found = reconciliation.reconcile([str(folder / "out")], export)
+    shared = set(cost_table([str(folder / "out")], by=["item_id"], rows=Rows(where="answered_by <> ''"))["item_id"])
+    assert 0 < len(shared) <= SAME
+    assert found.rows + found.rows_outside <= ROWS + SAME - len(shared)
+    assert not shared & set(found.unmatched["item_id"].dropna())
 
 
 def test_without_quirks_what_we_counted_is_what_was_charged(world):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from mediascribe.cost.money import BY_FALLBACK, NANO_USD
 from mediascribe.cost.reconciliation.terms import SCALE, price_rates
 from mediascribe.cost.reconciliation.workspace import insert, rounded
+from mediascribe.cost.rows import ANSWERED, SHARED
 from mediascribe.cost.source import ANSWER_DAY, ROWS
 from mediascribe.pricing import KINDS
 
@@ -25,7 +26,6 @@ OWN: Final = tuple(f"o_{kind}" for kind in KINDS)
 # Where an answer reported no tokens, all that the row cost is that of its other attempts.
 _KEPT: Final = "case when counted then case when wasted > 0 then coalesce(least(listed, nano), nano) else nano end end"
 _BATCH_ROWS: Final = 100_000
-_ANSWERED: Final = "(usage_source <> 'missing' or status in ('ok', 'truncated', 'refused'))"
 _SOUND, _PICTURES = "prompt_audio_tokens", "prompt_image_tokens"
 _PLAIN: Final = f"(prompt_tokens - {_SOUND} - {_PICTURES})"
 _TAKEN: Final = "(cached_tokens + cache_write_tokens)"
@@ -52,7 +52,7 @@ _SELECTED: Final[Mapping[str, str]] = {
     "prompt": "prompt_tokens",
     "completion": "completion_tokens",
     "counted": "usage_source <> 'missing'",
-    "expected": _ANSWERED,
+    "expected": ANSWERED,
     "attempts": "attempts",
     "wasted": "wasted_tokens",
     "nano": NANO_USD,
@@ -66,11 +66,13 @@ _SELECTED: Final[Mapping[str, str]] = {
 def load(db: DuckDBPyConnection, source: Source, book: PriceBook) -> None:
     """Make the table `ours` in *db*: the rows of *source* that sent anything, with their prices from *book*.
 
+    Rows that have the answer of another sent nothing, and no bill has a line for them.
+
     `kept` is what the answer that was kept cost in nano-dollars, `share` what the row's other attempts did; `misfit` is
     how far `nano` lies from what the price that it names makes of its tokens.
     """
     chosen = ", ".join(f"{sql} as {name}" for name, sql in _SELECTED.items())
-    asked = f"select {chosen} from {ROWS} where attempts > 0"  # noqa: S608 - constants
+    asked = f"select {chosen} from {ROWS} where attempts > 0 and not {SHARED}"  # noqa: S608 - constants
     db.register("incoming", source.connection.sql(asked).to_arrow_reader(_BATCH_ROWS))
     db.execute("create table sent as from incoming")
     db.unregister("incoming")

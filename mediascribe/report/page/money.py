@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from mediascribe import cost, dataset
-from mediascribe.cost import DAY, Rows
+from mediascribe.cost import ANSWER_DAY, Rows
 from mediascribe.report.formats import cells
 from mediascribe.report.page.forecast import LATEST_DAYS, forecast
 from mediascribe.report.page.scope import first_day, month_end
@@ -30,17 +30,16 @@ _NO_MEDIA: Final = "no media"
 
 def money(store: Store, scope: Scope, today: date) -> dict[str, Any]:
     """The figures of *scope*: totals, groups, days, outliers and the forecast of the month; unknown money is None."""
-    table = cost.table(store, (DAY, *_SPLITS), rows=scope.rows)
-    days = _days(store, table)
+    table = cost.table(store, (ANSWER_DAY, *_SPLITS), rows=scope.rows)
+    days = _days(table)
     return {
         "total": cost.cost_total(table),
         "by": {key: _groups(table, key) for key in _SPLITS},
-        "days": [str(day) for day in days or ()],
+        "days": [str(day) for day in days],
         "trend": {key: _trend(table, key, days) for key in _SPLITS} if days else {},
         "outliers": cells(cost.outliers([store], rows=scope.rows, each=_OUTLIERS_EACH)),
-        "forecast": None if scope.run or days is None else _month(store, scope.month or today.replace(day=1), today),
+        "forecast": None if scope.run else _month(store, scope.month or today.replace(day=1), today),
         "in_doubt": sum(_in_doubt(run) for run in dataset.runs(store) if scope.run in (None, run.get("run_id"))),
-        "hidden_days": days is None,
     }
 
 
@@ -57,15 +56,9 @@ def _named(value: object) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _days(store: Store, table: pd.DataFrame) -> list[date] | None:
-    """Every day from the first to the last of *table*; None where the job carries a column of that name instead."""
-    names = dataset.parts(store)
-    if DAY in dataset.parts_schema(store, names[-1:]).names:
-        return None
-    try:
-        seen = sorted({date.fromisoformat(day) for day in table[DAY]})
-    except (TypeError, ValueError):
-        return None
+def _days(table: pd.DataFrame) -> list[date]:
+    """Every day from the first to the last of *table*."""
+    seen = sorted({date.fromisoformat(day) for day in table[ANSWER_DAY]})
     if not seen or (seen[-1] - seen[0]).days >= _DAYS_MOST:
         return seen
     return [seen[0] + timedelta(days=number) for number in range((seen[-1] - seen[0]).days + 1)]
@@ -79,7 +72,7 @@ def _trend(table: pd.DataFrame, key: str, days: Sequence[date]) -> list[dict[str
         rest = f"{len(order) - _SERIES_MOST + 1} others"
         names = names.where(names.isin(order[: _SERIES_MOST - 1]), rest)
         order = [*order[: _SERIES_MOST - 1], rest]
-    spread = table.assign(series=names).groupby(["series", DAY])[list(_COUNTED)].sum(min_count=1)
+    spread = table.assign(series=names).groupby(["series", ANSWER_DAY])[list(_COUNTED)].sum(min_count=1)
     series = []
     for name in order:
         own = cells(spread.loc[name].reindex([str(day) for day in days]))
@@ -94,8 +87,8 @@ def _round(value: float | None) -> float | None:
 def _month(store: Store, month: date, today: date) -> dict[str, Any]:
     """The forecast of *month*, and what each of its days has cost so far."""
     first, last = month - timedelta(days=LATEST_DAYS), month_end(month)
-    table = cost.table(store, (DAY,), rows=Rows(since=first, until=last))
-    spent = {date.fromisoformat(row[DAY]): row["cost_usd"] or 0.0 for row in cells(table)}
+    table = cost.table(store, (ANSWER_DAY,), rows=Rows(since=first, until=last))
+    spent = {date.fromisoformat(row[ANSWER_DAY]): row["cost_usd"] or 0.0 for row in cells(table)}
     said = forecast(spent, month, today, begun=first_day(store))
     return _told(said, spent)
 

@@ -112,7 +112,7 @@ def test_a_told_format_takes_every_file(put, opened):
         ({"a.txt": ""}, "*.csv", "no file matches this pattern"),
         ({"a.txt": ""}, "*", "its ending tells no format"),
         ({"a.parquet.zst": "x"}, "*", "Parquet inside zstd is not read; unpack it"),
-        ({"a.csv": ""}, "s3://b/*.csv", "is no file on this machine; copy the manifest here first"),
+        ({"a.csv": ""}, "ftp://b/*.csv", "is no file on this machine, and in no bucket"),
     ],
 )
 def test_files_that_are_no_manifest(put, opened, files, path, message):

@@ -9,8 +9,10 @@ import report_rows as rows
 
 from mediascribe.dataset import write_run
 from mediascribe.domain import Item
+from mediascribe.plan import Due
 from mediascribe.report.page.money import money
 from mediascribe.report.page.scope import Scope
+from mediascribe.sharing import shared
 
 pytestmark = pytest.mark.wide  # many questions to DuckDB
 
@@ -91,20 +93,29 @@ class TestMoney:
         assert money(spent, Scope(), TODAY)["in_doubt"] == 5
         assert money(spent, Scope(run="r2"), TODAY)["in_doubt"] == 2
 
-    @pytest.mark.parametrize(("kind", "value"), [("string", "Monday"), ("string", "2026-11-01"), ("int64", 3)])
-    def test_a_carried_day_hides_the_trend(self, store, kind, value):
+    @pytest.mark.parametrize(("kind", "value"), [("string", "Monday"), ("string", "2020-02-02"), ("int64", 3)])
+    def test_a_carried_day_leaves_the_trend_alone(self, store, kind, value):
         """A job's own column `day` is no day of an answer, whatever is in it."""
-        record = rows.row("a", FIRST, item=Item(item_id="a", row_number=1, carried={"day": value}))
+        record = rows.row("a", FIRST, item=Item(item_id="a", row_number=1, carried={"day": value}), nano_usd=10**9)
         rows.write(store, FIRST, [record], carry={"day": kind})
         found = money(store, Scope(), TODAY)
-        assert (found["hidden_days"], found["days"], found["trend"], found["forecast"]) == (True, [], {}, None)
+        assert (found["days"], found["trend"]["model"][0]["cost_usd"]) == (["2026-11-01"], [1.0])
+        assert found["forecast"]["so_far_usd"] == 1.0
 
-    def test_a_day_carried_once_hides_the_trend(self, store):
-        """Where only older parts carry such a column, its values are no dates."""
+    def test_a_day_carried_once_leaves_the_trend_alone(self, store):
+        """Where only older parts carry such a column, as well."""
         record = rows.row("a", FIRST, item=Item(item_id="a", row_number=1, carried={"day": "Monday"}))
         rows.write(store, FIRST, [record], carry={"day": "string"})
         rows.write(store, THIRD, [rows.row("b", THIRD)])
-        assert money(store, Scope(), TODAY)["hidden_days"]
+        assert money(store, Scope(), TODAY)["days"] == ["2026-11-01", "2026-11-02", "2026-11-03"]
+
+    def test_what_asking_once_saved_is_in_the_total(self, store):
+        """One answer of 0.1 USD serves two rows more."""
+        paid = rows.row("a", FIRST, nano_usd=100_000_000)
+        others = [shared(paid, Due(item=Item(item_id=name, row_number=2), reason="new")) for name in "bc"]
+        rows.write(store, FIRST, [paid, *others])
+        total = money(store, Scope(), TODAY)["total"]
+        assert (total["cost_usd"], total["shared_rows"], total["shared_saving_usd"]) == (0.1, 2, 0.2)
 
     def test_a_dear_row_is_an_outlier(self, store):
         """Nineteen rows of 0.1 USD and one of 9 USD: that one is named, with what is usual."""

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from mediascribe.report.summary import print_outcome, print_rows
 from mediascribe.run import TOKEN_COLUMNS, ErrorGroup, Outcome, RunFile, Tally
+from mediascribe.spending import Spent
 
 RUN = "20261123T014500Z-3fa9c1"
 
@@ -90,6 +91,22 @@ def test_what_went_wrong_is_shown_by_cause_and_cannot_act_on_the_terminal():
     assert line.startswith("          1 failed (media/404): dead [2J link xxx")
     assert line.endswith("…")
     assert "\x1b" not in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"shared_rows": 1_234, "shared_saving_usd": 0.41},
+            "          asked once: 1,234 rows have the answer of another, 0.4100 USD saved",
+        ),
+        ({"shared_rows": 1, "shared_saving_usd": None}, "          asked once: 1 row has the answer of another"),
+    ],
+)
+def test_what_asking_once_saved_is_told(changes, line):
+    """Below the cost; the saving only where it is known."""
+    lines = said(run=run_file(wrote=tally(**changes)))
+    assert lines[lines.index("cost      $0.000343 at list price, $0.0343 per 1,000 rows") + 1] == line
 
 
 def test_many_causes_are_cut_short():
@@ -193,3 +210,19 @@ def test_no_rows_to_show():
     console = Console(file=io.StringIO(), width=80)
     print_rows([], console)
     assert console.file.getvalue() == "no such rows\n"
+
+
+def test_a_recovered_runs_torn_tail_is_told():
+    """What was cut off its journal stands below it."""
+    lines = said(recovered=[run_file(torn=["j/1.jsonl: 12 bytes left out"])], counts={"done": 10})
+    assert lines[1] == "journal   j/1.jsonl: 12 bytes left out"
+
+
+@pytest.mark.parametrize(
+    ("in_doubt_nano_usd", "doubt"), [(0, ""), (7_000, ", of it at most $0.000007 in doubt")], ids=["sure", "in doubt"]
+)
+def test_what_was_spent_on_no_row_is_told(in_doubt_nano_usd, doubt):
+    """The day came to 0.000363 USD, and the rows to 0.000343."""
+    spent = {"2026-11-23": Spent(nano_usd=363_000, in_doubt_nano_usd=in_doubt_nano_usd)}
+    lines = said(run=run_file(spent=spent))
+    assert f"          beside that $0.000020 for requests without a result{doubt}" in lines

@@ -119,6 +119,15 @@ class TestTerminal:
         """Waste and saving leave them out, and say so."""
         assert says in printed(cost_frame(GEMINI | {"unsplit_rows": rows}))
 
+    def test_what_asking_once_saved_is_told(self):
+        """With the columns, and what a thousand rows are."""
+        shown = printed(cost_frame(GEMINI | {"shared_rows": 1_234, "shared_saving_usd": 0.41}), width=200)
+        assert "│  1,234 │" in shown
+        note = shown.strip().splitlines()[-1]
+        assert note.startswith("asked once: 1,234 rows have the answer of another, 0.4100 USD saved; usd_per_1000_rows")
+        assert note.endswith("is over all rows, these among them")
+        assert "shared" not in printed(cost_frame(GEMINI))
+
     def test_a_repriced_table_says_what_it_assumes(self):
         """The other price, its unknown ones, and that the tokens are taken as they are."""
         frame = cost_frame(GEMINI, OTHER)

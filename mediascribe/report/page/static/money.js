@@ -32,11 +32,12 @@ function showTiles() {
     make("i", { title: `${status} ${whole(total[status])}`, colour: `var(--${STATUS_COLOURS[status]})`, width: `${(100 * total[status]) / total.rows}%` })));
   const tiles = [
     tile("Cost", usd(total.cost_usd), `${short(total.prompt_tokens)} tokens in, ${short(total.completion_tokens)} out`),
-    tile("Per 1,000 rows", usd(total.usd_per_1000_rows), total.unpriced_rows ? `over the ${whole(total.rows - total.unpriced_rows)} rows that have a price` : `over all ${whole(total.rows)} rows`),
+    tile("Per 1,000 rows", usd(total.usd_per_1000_rows), total.unpriced_rows ? `over the ${whole(total.rows - total.unpriced_rows)} rows that have a price` : `over all ${whole(total.rows)} rows${total.shared_rows ? ", asked or not" : ""}`),
     tile("Wasted", usd(total.wasted_usd), total.cost_usd ? `${share(total.wasted_usd || 0, total.cost_usd)} of the cost: failed, cut, asked again` : "failed, cut, asked again"),
     tile("Rows", whole(total.rows), stack, parts.map((status) => `${status} ${whole(total[status])}`).join(", ")),
   ];
   if (total.cached_saving_usd) tiles.push(tile("Saved by cached tokens", usd(total.cached_saving_usd), `${short(total.cached_tokens)} tokens from the cache`));
+  if (total.shared_rows) tiles.push(tile("Saved by asking once", usd(total.shared_saving_usd), `${whole(total.shared_rows)} ${total.shared_rows === 1 ? "row has" : "rows have"} the answer of another`));
   if (month && !month.is_over) tiles.splice(3, 0, tile(`End of ${month.month}`, month.end_usd === null ? "unknown" : usd(month.end_usd), month.mean_usd === null ? "no whole day to go by yet" : `forecast; ${usd(month.so_far_usd)} so far`));
   at("tiles").replaceChildren(...tiles);
 }
@@ -46,7 +47,6 @@ function showNotes() {
   if (total.unpriced_rows) said.push(`${whole(total.unpriced_rows)} rows have no price: the model is not in the price book, or the answer reported no tokens. The sums leave them out.`);
   if (total.unsplit_rows) said.push(`${whole(total.unsplit_rows)} rows have a cost whose share of waste or saving is not known.`);
   if (figures.in_doubt) said.push(`${whole(figures.in_doubt)} requests were sent and not answered: they may have been billed, and are in no row.`);
-  if (figures.hidden_days) said.push("The job carries a column named day, which hides the day of the answer: there is no trend, and no forecast.");
   at("notes").replaceChildren(...said.map((words) => make("p", { class: "note" }, words)));
 }
 
