@@ -16,7 +16,7 @@ import msgspec
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from flows.commands import costs, keeping, planning, prices, reconciling, reporting, trying
+from flows.commands import costs, deploying, keeping, planning, prices, reconciling, reporting, trying
 from flows.commands.telling import print_json, say
 from mediascribe import __version__
 from mediascribe.domain import Status  # noqa: TC001 - cyclopts reads the annotations
@@ -107,6 +107,7 @@ def sandbox(
 app.command(trying.try_, name="try")
 for command in (
     *(planning.run, planning.backfill, planning.plan, trying.diff, trying.replay, trying.init),
+    *(deploying.deploy, deploying.serve),
     *(costs.cost, reporting.report, reconciling.reconcile),
     *(keeping.verify, keeping.errors, keeping.compact, keeping.forget),
 ):
@@ -120,7 +121,8 @@ app.command(shown)
 
 def main(tokens: list[str] | None = None) -> None:
     """Run one command and leave with its exit status."""
-    for name, value in _QUIET_PREFECT.items():
+    served = (sys.argv[1:] if tokens is None else tokens)[:1] == ["serve"]  # its runs log to the server
+    for name, value in () if served else _QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
     try:
         status = app(tokens, exit_on_error=False, print_error=False)

@@ -5,18 +5,42 @@ from __future__ import annotations
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.form import DeadlineField, JobField, PlanField, ProgressField, RulesField
+from flows.hooks import tell_end
+from flows.starting import started
 from flows.steps import fill, finish
-from mediascribe.report.progress import Style
 from mediascribe.run import Outcome
+from mediascribe.schedule import USUAL
 
 
-@flow(name="caption", flow_run_name="caption {job}", retries=0)
-async def caption(job: str, plan: str | None = None, progress: Style = "auto") -> State[Outcome]:
+@flow(
+    name="caption",
+    flow_run_name="caption {job}",
+    retries=0,
+    on_completion=[tell_end],
+    on_failure=[tell_end],
+    on_crashed=[tell_end],
+)
+async def caption(
+    job: JobField,
+    plan: PlanField = None,
+    deadline: DeadlineField = None,
+    rules: RulesField = USUAL,
+    progress: ProgressField = "auto",
+) -> State[Outcome]:
     """Ask about every item of the *job* file's manifest that has no result yet; with a *plan*, about its rows.
 
     Args:
         job: The job file, such as configs/jobs/demo.toml.
         plan: A plan of that job, as `mediascribe plan` made it.
+        deadline: When it is to be done: 06:00, or 06:00 Europe/Berlin, or 2026-10-01T06:00+02:00.
+        rules: When it gives way to another run, and whose key it uses.
         progress: How it is shown in the terminal.
     """
-    return await (fill(job, ("new",), progress) if plan is None else finish(plan, progress))
+
+    async def ask(until: str | None) -> State[Outcome]:
+        if plan is None:
+            return await fill(job, ("new",), progress, deadline=until)
+        return await finish(plan, progress, deadline=until)
+
+    return await started(job, rules, deadline, ask)

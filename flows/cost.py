@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows.form import Plain, titled
 from mediascribe.cost import cost_total
 from mediascribe.report.formats import cells, to_markdown, usd
 from tasks.cost import CostQuestion, cost_table, write_report
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 
 
 @flow(name="cost", flow_run_name="cost of {asked.outputs}", retries=0)
-def cost(asked: CostQuestion) -> list[str]:
-    """Write cost tables as artifacts, and a report into each output; gives where the reports are."""
+def cost(asked: Annotated[CostQuestion, Plain(), titled("Question")]) -> list[str]:
+    """Write cost tables as artifacts, and a report into each output; gives where the reports are.
+
+    Args:
+        asked: What is asked about the results of which outputs.
+    """
     now = datetime.now(UTC)
     scope = asked.scope(now)
     for by in asked.tables:

@@ -15,7 +15,7 @@ from mediascribe.attempts import Attempts
 from mediascribe.case import Case
 from mediascribe.desk import Desk, Row
 from mediascribe.domain import Failure, Record, Shard
-from mediascribe.errors import DiskError, DrainError, MediaError, StopRunError
+from mediascribe.errors import DiskError, DrainError, MediaError, SpentError, StopRunError
 from mediascribe.journal import Journal
 from mediascribe.pieced import Pieced
 from mediascribe.spending import Spent
@@ -54,7 +54,8 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a shard ended, kept in its journal's place until the run is closed.
 
     `stopped` says why the run cannot go on; then the part holds the rows that have a result. `drained` says that it
-    was told to stop. `spent` has what its requests came to on each day, those of rows without a result among them.
+    was told to stop, `over_budget` that a budget or the day's quota was used up. `spent` has what its requests came to
+    on each day, those of rows without a result among them.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True):
     spent: dict[str, Spent]
     stopped: str | None = None
     drained: bool = False
+    over_budget: bool = False
 
 
 class Describer:
@@ -257,6 +259,7 @@ class Describer:
             spent=desk.cases.spent,
             stopped=str(stopped) if stopped else None,
             drained=isinstance(stopped, DrainError),
+            over_budget=isinstance(stopped, SpentError),
         )
         keep_report(journal.place(self._landing.store.work, shard), report)
         return report

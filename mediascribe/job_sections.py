@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
 SANDBOX_URL = "sandbox"
+BASE_URL_VARIABLE = "MEDIASCRIBE_BASE_URL"
 _MOST_IN_FLIGHT = 10_000
 _LAST_PORT = 65_535
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -49,10 +51,19 @@ class ManifestSection(Section):
         return dict.fromkeys(value, "string")
 
 
+def _usual_base_url() -> str:
+    """The gateway of jobs that name none."""
+    return os.environ.get(BASE_URL_VARIABLE, "")
+
+
 class GatewaySection(Section):
     """Whom to ask."""
 
-    base_url: str = Field(description="up to and including /v1; `sandbox` starts the embedded one")
+    base_url: str = Field(
+        default_factory=_usual_base_url,
+        validate_default=True,
+        description="up to and including /v1; `sandbox` starts the embedded one; unset: as MEDIASCRIBE_BASE_URL says",
+    )
     api_key_env: str = Field("MEDIASCRIBE_API_KEY", description="name of the environment variable that holds the key")
     dialect: Literal["auto", "chat", "responses", "messages", "generate_content"] = Field(
         "auto", description="wire format; auto: by configs/models.toml, else chat"
@@ -73,6 +84,8 @@ class GatewaySection(Section):
     def _base_url_is_http(cls, value: str) -> str:
         if value == SANDBOX_URL:
             return value
+        if not value:
+            raise ValueError(f"is missing: write it here, or set the environment variable {BASE_URL_VARIABLE}")
         if not re.match(r"^https?://[^/\s?#@]+(/[^\s?#]*)?$", value):
             raise ValueError("is no http(s) URL without user, query and fragment, such as https://api.mixrouter.com/v1")
         if not re.search(r"/v\d+\w*/?$", value):

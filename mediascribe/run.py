@@ -89,7 +89,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     `complete` is true when every planned row has exactly one result in a readable part. `in_doubt` counts requests that
     were sent and not answered: they may have been billed. `spent` is what all requests came to on each day (UTC), those
     of rows without a result among them, and those in doubt at their worst. `torn` has a line for each journal tail that
-    was left out.
+    was left out. `over_budget` says that a budget or the day's quota stopped it. `notes` has what a reader should know
+    beside the results.
     """
 
     run_id: str
@@ -111,6 +112,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     torn: list[str]
     complete: bool
     spent: dict[str, Spent] = {}
+    over_budget: bool = False
+    notes: list[str] = []
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +186,7 @@ def close(plan_: Plan, reports: Iterable[ShardReport], landing: Landing, *, inte
         spent=_total(report.spent for report in told),
         wrote=wrote,
         complete=wrote.rows == plan_.rows and not wrote.duplicates,
+        over_budget=any(report.over_budget for report in told),
     )
     dataset.write_run(store, plan_.run_id, msgspec.to_builtins(run_file))
     recovery.forget(plan_, store)

@@ -27,12 +27,7 @@ from mediascribe.describe import Describer, Landing, workers
 from mediascribe.inputs import Inputs, check, named
 from mediascribe.lanes import Lanes
 from mediascribe.media.address import is_ours
-from mediascribe.media.fetch import Fetcher
-from mediascribe.media.guard import guard
-from mediascribe.media.places import Places
-from mediascribe.media.pool import Pool
 from mediascribe.question import Question
-from mediascribe.sandbox import Sandbox
 from mediascribe.store import LocalStore, shipping
 from mediascribe.weights import Weights
 
@@ -188,7 +183,12 @@ async def _media(inputs: Inputs, base_url: str | None, stack: AsyncExitStack) ->
     section = inputs.job.media
     if section.mode == "url" and not is_ours(base_url):
         return None
-    from mediascribe.media.lane import MediaLane  # noqa: PLC0415 - decoders, for those who look
+    # HTTP and decoders, for those who look.
+    from mediascribe.media.fetch import Fetcher  # noqa: PLC0415 - as above
+    from mediascribe.media.guard import guard  # noqa: PLC0415 - as above
+    from mediascribe.media.lane import MediaLane  # noqa: PLC0415 - as above
+    from mediascribe.media.places import Places  # noqa: PLC0415 - as above
+    from mediascribe.media.pool import Pool  # noqa: PLC0415 - as above
 
     ours = section.base_url == job.SANDBOX_URL and base_url
     reached = guard(section, own=[urlsplit(base_url).netloc] if ours and base_url else [])
@@ -220,6 +220,8 @@ def _reach(inputs: Inputs, stack: AsyncExitStack) -> tuple[GatewaySection, str, 
     gateway, media_base_url = inputs.job.gateway, inputs.job.media.base_url
     if inputs.key is not None:
         return gateway, inputs.key, media_base_url
+    from mediascribe.sandbox import Sandbox  # noqa: PLC0415 - decoders and a server, for those who develop
+
     sandbox = stack.enter_context(Sandbox(samples=SAMPLES))
     if media_base_url == job.SANDBOX_URL:
         media_base_url = sandbox.media_url

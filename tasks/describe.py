@@ -9,7 +9,8 @@ from mediascribe.describe import Describer, ShardReport
 from mediascribe.domain import Shard
 
 
-@task(task_run_name="shard {shard.number}: {shard.rows} rows", cache_policy=NO_CACHE, retries=0)
-async def describe_shard(describer: Describer, shard: Shard) -> ShardReport:
-    """Ask about every item of *shard*, and publish its part."""
+@task(name="shard", task_run_name="{job}: shard {shard.number}, {shard.rows:,} rows", cache_policy=NO_CACHE, retries=0)
+async def describe_shard(describer: Describer, shard: Shard, job: str) -> ShardReport:
+    """Ask about every item of *shard* of the *job*, and publish its part."""
+    del job  # the name of the task run has it
     return await describer.describe(shard)

@@ -14,7 +14,7 @@ from mediascribe.session import Session
 from mediascribe.wanted import EVERYTHING, Wanted
 
 
-@task(name="recover", cache_policy=NO_CACHE, retries=0)
+@task(name="recover", task_run_name="{session.inputs.job.name}: recover", cache_policy=NO_CACHE, retries=0)
 def recover_runs(session: Session) -> list[RunFile]:
     """Publish what killed runs had received, and close them; asks nothing."""
     landing, hold = session.landing(), session.inputs.job.retry.in_doubt == "hold"
@@ -24,13 +24,13 @@ def recover_runs(session: Session) -> list[RunFile]:
     ]
 
 
-@task(name="plan", cache_policy=NO_CACHE, retries=0)
+@task(name="plan", task_run_name="{session.inputs.job.name}: plan", cache_policy=NO_CACHE, retries=0)
 def plan_run(session: Session, reasons: tuple[Reason, ...], wanted: Wanted = EVERYTHING) -> Plan:
     """Compare the manifest with the current results: of the rows to ask for one of *reasons*, those *wanted*."""
     return session.inputs.plan(reasons, wanted)
 
 
-@task(name="begin plan", cache_policy=NO_CACHE, retries=0)
+@task(name="begin plan", task_run_name="{session.inputs.job.name}: begin plan", cache_policy=NO_CACHE, retries=0)
 def begin_plan(session: Session, made: Kept) -> Plan:
     """Take up the plan *made* earlier: the rows of it that got no result since."""
     kept.check(made, session.inputs)

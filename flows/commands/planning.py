@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -187,28 +186,16 @@ def _asked(inputs: Inputs, reasons: tuple[Reason, ...] | None, start: Start, *, 
         print_outcome(outcome, Console())
     if outcome.run and outcome.run.stopped:
         return 130 if outcome.run.status == "interrupted" else 1
-    return 0
+    return 1 if outcome.run and not outcome.run.complete else 0
 
 
 def _run(starting: Awaitable[State[Any]], *, quiet: bool) -> Outcome:
     """Run the flow under the configured Prefect server, or under one of its own."""
-    from flows import embedded  # noqa: PLC0415 - Prefect takes a second to import
+    from flows import embedded, hooks, loops  # noqa: PLC0415 - Prefect takes a second to import
 
     if embedded.is_configured():
-        return asyncio.run(_outcome(starting))
+        return loops.run(hooks.outcome_of(starting))
     if not quiet:
         say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
     with embedded.server():
-        return asyncio.run(_outcome(starting))
-
-
-async def _outcome(running: Awaitable[State[Any]]) -> Outcome:
-    """What the flow gave, or its error as itself."""
-    state = await running
-    given = await state.aresult(raise_on_failure=False)
-    while isinstance(given, BaseExceptionGroup):
-        given = given.exceptions[0]
-    if isinstance(given, BaseException):
-        raise given
-    outcome: Outcome = given
-    return outcome
+        return loops.run(hooks.outcome_of(starting))

@@ -479,6 +479,7 @@ async def test_no_answer_length_passes_the_budget(bench, store, gateway, answers
     billed = sum(entry.nano_usd for entry in gateway.ledger()) / 1e9
     assert 0.97 * cap <= billed <= cap
     assert "budget.usd" in report.stopped
+    assert report.over_budget
     assert closed.wrote.cost_usd == pytest.approx(billed, abs=1e-9)
     assert gateway.max_in_flight > 200
 

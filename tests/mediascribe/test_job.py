@@ -205,7 +205,8 @@ def test_every_mistake_is_listed(refused):
 def test_missing_key_in_a_section(refused):
     """A missing key is answered with its section's line and its meaning."""
     assert refused(MINIMAL.replace('path = "items.csv"\n', "")) == (
-        "demo.toml:5: `manifest.path` is missing (the manifest: .csv, .jsonl or .parquet)"
+        "demo.toml:5: `manifest.path` is missing"
+        " (a file, a folder or a pattern, here or in a bucket: .csv, .jsonl or .parquet)"
     )
 
 
@@ -387,3 +388,17 @@ def test_what_a_model_is_shown_is_part_of_the_parameters(write):
     ]
     assert hashes[0] == hashes[1] == hashes[2]
     assert len(set(hashes)) == 3
+
+
+def test_the_gateway_may_stand_in_the_environment(write, monkeypatch):
+    """A job that names none takes MEDIASCRIBE_BASE_URL, which is checked alike; without it the message names both."""
+    text = MINIMAL.replace('base_url = "https://api.mixrouter.com/v1"\n', "")
+    with pytest.raises(
+        ConfigError, match=r"`gateway\.base_url` is missing: write it here, or set .*MEDIASCRIBE_BASE_URL"
+    ):
+        job.load(write(text))
+    monkeypatch.setenv("MEDIASCRIBE_BASE_URL", "https://gw.example/v1/")
+    assert job.load(write(text)).gateway.base_url == "https://gw.example/v1"
+    monkeypatch.setenv("MEDIASCRIBE_BASE_URL", "https://gw.example")
+    with pytest.raises(ConfigError, match="must end in /v1"):
+        job.load(write(text))
