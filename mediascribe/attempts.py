@@ -25,6 +25,7 @@ from mediascribe.errors import (
     TransientError,
 )
 from mediascribe.journal import Answered, Excused, GaveUp, Sent, Unanswered
+from mediascribe.telemetry import OFF
 from mediascribe.wire import DIALECTS
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from mediascribe.budget import Budget, BudgetView
     from mediascribe.case import Case
     from mediascribe.client import Client
+    from mediascribe.domain import Completion
     from mediascribe.journal import Journal
     from mediascribe.lanes import Lanes
     from mediascribe.limiter import Admission, Limiter, Pacing
     from mediascribe.media.prepared import Preparation
     from mediascribe.question import Question
+    from mediascribe.telemetry import Telemetry
     from mediascribe.weights import Weights
 
 _GATEWAY_SIDE: Final = frozenset({"server", "network", "timeout"})
@@ -57,6 +60,7 @@ class Reach:
     weights: Weights
     lost: Callable[[], str | None] = lambda: None
     media: Preparation | None = None
+    telemetry: Telemetry = OFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ class Attempts:
         self._question, self._retry = question, question.job.retry
         self._client, self._lanes = reach.client, reach.lanes
         self._budget, self._weights, self._lost = reach.budget, reach.weights, reach.lost
+        self._telemetry = reach.telemetry
         self._stopping = asyncio.Event()
         self._share = retry.RetryShare(self._retry.share, clock=clock, sleep=self.pause)
         self._first, self._suspects = FirstAnswers(), Suspects()
@@ -147,9 +152,10 @@ class Attempts:
                 )
                 log.append(sent)
                 case.sent(sent)
-                entry = await self._exchange(case, body, log, lane)
-                # Before the place in the window is free: a refusal holds the next one up.
-                self._read(case, entry, log, (lane, admission))
+                with self._telemetry.attempt(case) as tried:
+                    entry = await self._exchange(case, body, log, lane)
+                    # Before the place in the window is free: a refusal holds the next one up.
+                    tried.came_to(self._read(case, entry, log, (lane, admission)))
         finally:
             if case.account.attempts == sent_before:
                 self._budget.release(reservation)
@@ -174,12 +180,14 @@ class Attempts:
         log.append(entry)
         return entry
 
-    def _read(self, case: Case, entry: Answered, log: Journal, admitted: tuple[Limiter, Admission]) -> None:
-        """Take *entry* for an answer, and tell the limiter what it says about the gateway."""
+    def _read(
+        self, case: Case, entry: Answered, log: Journal, admitted: tuple[Limiter, Admission]
+    ) -> Completion | Failure:
+        """What *entry* says; the limiter is told what that says about the gateway."""
         lane, admission = admitted
         lane.heard(entry.headers)
         try:
-            case.answered(entry)
+            outcome = case.answered(entry)
         except RateLimitedError as error:
             lane.settle(admission, 0)
             lane.refused(admission, error.wait_s)
@@ -195,6 +203,7 @@ class Attempts:
         self._suspects.answered()
         self._weights.learn(case.request, case.account.last)
         lane.succeeded(admission)
+        return outcome
 
     def _judged(self, error: AttemptError, case: Case, log: Journal, lane: Limiter) -> AttemptError:
         """*error*, or what it means when the gateway is down: an outage costs no attempt, a long one stops the run.

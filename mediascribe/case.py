@@ -100,8 +100,11 @@ class Case:
         if self._requested_at is None:
             self._requested_at = entry.at
 
-    def answered(self, entry: Answered) -> None:
-        """An answer came: it is the outcome, or raises what is wrong with it (an `AttemptError`)."""
+    def answered(self, entry: Answered) -> Completion | Failure:
+        """An answer came: gives what it says, and makes that the outcome; or raises what is wrong with it.
+
+        That is an `AttemptError`. The outcome may still be that of the first question, where this one's is worse.
+        """
         self._completed_at, self._latency_s = entry.at, entry.latency_s
         model = self.request.model
         try:
@@ -118,6 +121,7 @@ class Case:
         outcome = self._fit(completion, self) if self._fit else completion
         self.account.answered(outcome.usage, model, entry.at, billed=True)
         self._settle(outcome)
+        return outcome
 
     def unanswered(self, failure: Failure, at: float, *, in_doubt: bool) -> None:
         """The attempt ended without a whole answer; *in_doubt* says that it may have been billed."""

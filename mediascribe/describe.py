@@ -75,7 +75,7 @@ class Describer:
     def __init__(self, question: Question, reach: Reach, landing: Landing, announce: Callable[[Record], None]) -> None:
         """Bring together what was made apart; *announce* hears of every record. Nothing is sent yet."""
         self._question, self._landing, self._announce = question, landing, announce
-        self._attempts, self._media = Attempts(question, reach), reach.media
+        self._attempts, self._media, self._telemetry = Attempts(question, reach), reach.media, reach.telemetry
 
     def drain(self, why: str) -> None:
         """Send nothing more, and let what is in flight land: the run ends soon, and says *why*."""
@@ -92,6 +92,12 @@ class Describer:
         Answers found in the shard's journal are not asked again. When the run has to stop, the answers in flight still
         land, and the part holds the rows that have a result.
         """
+        with self._telemetry.shard(shard) as described:
+            report = await self._describe(shard)
+            described.came_to(report)
+        return report
+
+    async def _describe(self, shard: Shard) -> ShardReport:
         store = self._landing.store
         if dataset.has_part(store, shard):
             return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=(), spent={})

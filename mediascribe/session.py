@@ -18,6 +18,7 @@ from mediascribe import (
     replacement,
     store,
     takedown,
+    telemetry,
     trial_spending,
 )
 from mediascribe.attempts import Reach
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from mediascribe.run import Outcome
     from mediascribe.store import Lease
     from mediascribe.store.shipping import Shipper
+    from mediascribe.telemetry import Telemetry
 
 SAMPLES: Final = Path("data/samples")
 _ANSWER_BYTES: Final = 2**18  # of the longest answers that are usual
@@ -77,6 +79,7 @@ class Session:
     media_base_url: str | None
     media: Preparation | None = None
     hold: Hold | None = None
+    telemetry: Telemetry = telemetry.OFF
 
     def landing(self) -> Landing:
         """Where answers go."""
@@ -109,8 +112,16 @@ class Session:
             weights=weights,
             lost=self.hold.lost if self.hold else _nothing,
             media=self.media,
+            telemetry=self.telemetry,
         )
-        return Describer(self.question(made.facts), reach, self.landing(), announce)
+
+        def landed(record: Record) -> None:
+            self.telemetry.landed(record)
+            announce(record)
+
+        describer = Describer(self.question(made.facts), reach, self.landing(), landed)
+        self.telemetry.watching(describer.watch, self.lanes.uses)
+        return describer
 
 
 def _nothing() -> None:
@@ -153,11 +164,12 @@ async def session(job_path: str, tell: Callable[[str], None] = _nobody) -> Async
         ballast = Ballast(inputs.store.work, workers(inputs.job.limits.concurrency) * _ANSWER_BYTES)
         ballast.lay()
         stack.callback(ballast.free)
-        async with connected(inputs) as opened:
+        async with connected(inputs) as opened, telemetry.opened(inputs.job, opened.client.base_url, tell) as told:
             gc.collect()
             gc.freeze()  # what is there by now stays: the collector need not look through it for every few rows
             stack.callback(gc.unfreeze)
-            yield replace(opened, hold=Hold(lease=held, shipper=shipper, ballast=ballast))
+            hold = Hold(lease=held, shipper=shipper, ballast=ballast)
+            yield replace(opened, hold=hold, telemetry=told)
 
 
 @asynccontextmanager

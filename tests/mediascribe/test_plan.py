@@ -48,7 +48,7 @@ def test_items_come_back_from_the_plan_as_they_went_in(make):
         Item(item_id="row-2", row_number=2, problem=problem),
     ]
     made = make(items)
-    assert [item for item in plan.items(made.shards[0])] == items
+    assert list(plan.items(made.shards[0])) == items
 
 
 def test_a_plan_is_private(make, build):
@@ -121,7 +121,7 @@ def test_an_answer_counts_before_a_failure(make, build, publish):
 def test_a_repeated_id_becomes_a_row_that_cannot_be_asked(make, build):
     """The first row with an id keeps it; a later one gets an id of its own and says where the first is."""
     made = make([build.item("a", 1), build.item("b", 2), build.item("a", 3)])
-    items = [item for item in plan.items(made.shards[0])]
+    items = list(plan.items(made.shards[0]))
     assert [item.item_id for item in items] == ["a", "b", "a#3"]
     assert items[2].problem.code == "duplicate_id"
     assert items[2].problem.message == "row 3: its id 'a' stands in row 1 already; give every row an id of its own"
