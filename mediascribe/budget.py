@@ -9,6 +9,8 @@ place. Rules of this file:
   a `SpentError`, and the run stops, resumable.
 - A request whose end is not known counts at its worst: it may have been billed.
 - At midnight the period's spending begins anew, and what is reserved is carried into it.
+- In a fleet (`fleet/`), the lead's budget has the caps, and each member's has an envelope, which is refilled: who waits
+  for room in that goes on waiting until the lead says that there is no more.
 """
 
 from __future__ import annotations
@@ -16,28 +18,27 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from mediascribe.caps import PERIODS, REQUESTS, TOKENS, USD, amounts, caps_of
+from mediascribe.caps import REQUESTS, TOKENS, USD, Cap, amounts, caps_of
 from mediascribe.domain import Failure
-from mediascribe.errors import ConfigError, DrainError, SpentError
+from mediascribe.errors import DrainError, SpentError
 from mediascribe.spending import Spend, Spent
+from mediascribe.worst import check, worst_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from mediascribe.caps import Cap, Period
-    from mediascribe.domain import MediaKind
+    from mediascribe.caps import Period
     from mediascribe.errors import StopRunError
     from mediascribe.job_sections import BudgetSection
-    from mediascribe.media.tokens import Weight
-    from mediascribe.pricing import Price, PriceBook, Rate
 
-__all__ = ["Budget", "BudgetView", "Reservation", "Spend", "SpentError", "check", "since", "worst_cost"]
+__all__ = ["Budget", "BudgetView", "Envelope", "Reservation", "Spend", "SpentError", "check", "since", "worst_cost"]
 
+Envelope = tuple[int | None, int | None, int | None]  # nano-dollars, tokens, requests; None: any number
+_LENT: Final = "the envelope of this member"
 _OVER: Final = "the run is over: nothing more is sent"
 
 
@@ -94,6 +95,9 @@ class Budget:
         self._held, self._in_doubt = [0, 0, 0], [0, 0, 0]
         self._line: deque[_Waiter] = deque()
         self._beyond = 0
+        self._checked = self._caps  # and the envelope, in a fleet
+        self._lender_is_out: str | None = None
+        self._last_worst = Spend()
         self._closed = False
 
     async def reserve(self, worst: Spend) -> Reservation:
@@ -105,7 +109,8 @@ class Budget:
         """
         if self._closed:
             raise DrainError(Failure(error_class="quota", code="run_over", message=_OVER))
-        if self._caps:
+        self._last_worst = worst
+        if self._checked:
             self._turn_the_page()
             if self._line or self._full(worst):
                 return await self._wait(worst)
@@ -130,6 +135,47 @@ class Budget:
         self._let_go(reservation)
         self._turn_the_page()
         self._admit()
+
+    def grant(self, envelope: Envelope, *, out: str | None = None) -> None:
+        """Spend up to *envelope* since the start; *out* says why there will never be more, once that is so.
+
+        An envelope may be smaller than the one before: what is spent or reserved above it stays.
+        """
+        self._lender_is_out = out
+        account = self._spent["run"]
+        lent = (Cap(_LENT, "run", unit, most, account) for unit, most in enumerate(envelope) if most is not None)
+        self._checked = (*self._caps, *lent)
+        self._admit()
+
+    def need(self) -> Spend:
+        """The worst that the next request may cost: of the first in line, else as the last one's."""
+        return next((waiter.worst for waiter in self._line if not waiter.granted.done()), self._last_worst)
+
+    def book(self, spent: Spend, in_doubt: Spend) -> None:
+        """Count what a member *spent*, of which *in_doubt* may not have been billed."""
+        self._turn_the_page()
+        for account in self._spent.values():
+            _add(account, spent)
+        _add(self._in_doubt, in_doubt)
+        self._admit()
+
+    def rest(self) -> Envelope:
+        """What all caps leave to be reserved."""
+        self._turn_the_page()
+        usd, tokens, requests = (
+            min(
+                (cap.limit - cap.spent[unit] - self._held[unit] for cap in self._caps if cap.unit == unit), default=None
+            )
+            for unit in (USD, TOKENS, REQUESTS)
+        )
+        return usd, tokens, requests
+
+    def refusal(self, worst: Spend) -> str | None:
+        """What to tell a person where *worst* fits no more, beside what is spent; None where it does."""
+        self._turn_the_page()
+        asked = amounts(worst)
+        full = (cap for cap in self._caps if cap.spent[cap.unit] + asked[cap.unit] > cap.limit)
+        return next((cap.message(worst, self._day) for cap in full), None)
 
     def close(self) -> None:
         """Let everybody go who waits, by a `DrainError`: the run is over, and nothing more is sent."""
@@ -173,9 +219,16 @@ class Budget:
                 self._line.popleft()
                 granted.set_result(self._hold(worst))
             else:
-                if full.spent[full.unit] + amounts(worst)[full.unit] > full.limit:
-                    self._dismiss(SpentError, full.message(worst, self._day), "budget_spent")
+                if message := self._never(full, worst):
+                    self._dismiss(SpentError, message, "budget_spent")
                 return
+
+    def _never(self, full: Cap, worst: Spend) -> str | None:
+        """What to say where *worst* will never fit into the *full* cap; None where something may come back."""
+        if full.name is _LENT:
+            return self._lender_is_out
+        fits = full.spent[full.unit] + amounts(worst)[full.unit] <= full.limit
+        return None if fits else full.message(worst, self._day)
 
     def _dismiss(self, error: type[StopRunError], message: str, code: str) -> None:
         failure = Failure(error_class="quota", code=code, message=message)
@@ -187,7 +240,7 @@ class Budget:
     def _full(self, worst: Spend) -> Cap | None:
         """The first cap that has no room for *worst* now; None where all have."""
         asked, held = amounts(worst), self._held
-        for cap in self._caps:
+        for cap in self._checked:
             _, _, unit, limit, spent = cap
             if spent[unit] + held[unit] + asked[unit] > limit:
                 return cap
@@ -216,40 +269,6 @@ class Budget:
         self._day, self._midnight = day, _midnight(day)
 
 
-def worst_cost(weight: Weight, model: str, prices: PriceBook, on: date) -> int | None:
-    """The nano-dollars that a request of *weight* costs at most on the day *on*; None where *model* has no price.
-
-    Each token pays the dearest rate that its kind may be billed at, in any tier that the prompt can reach; what is
-    asked for the call itself comes on top.
-    """
-    price = prices.price_of(model, on)
-    if price is None:
-        return None
-    kinds = [(_dearest(_rates(price, kind), weight.prompt), tokens) for kind, tokens in weight.media.items()]
-    kinds.append((_dearest(_rates(price, None), weight.prompt), weight.text))
-    total, left = weight.answer * _dearest((price.output, price.audio_out), weight.prompt), weight.prompt
-    for rate, tokens in sorted(kinds, reverse=True):
-        total += min(left, tokens) * rate
-        left -= min(left, tokens)
-    return int((total * 1000 + (price.per_call or 0) * 10**9).to_integral_value(ROUND_CEILING))
-
-
-def check(caps: BudgetSection, models: Iterable[str], prices: PriceBook, on: date) -> None:
-    """See that every cap in USD can be kept.
-
-    Raises:
-        ConfigError: one of *models* has no price on the day *on*.
-    """
-    accounts: dict[Period, list[int]] = {period: [] for period in PERIODS}
-    name = next((cap.name for cap in caps_of(caps, None, accounts) if cap.unit == USD), None)
-    unpriced = [f"`{model}`" for model in dict.fromkeys(models) if prices.price_of(model, on) is None]
-    if name and unpriced:
-        raise ConfigError(
-            f"`{name}` cannot be kept: no price of {' and '.join(unpriced)} is known; add a [[price]] to"
-            f" configs/prices.toml, or set `{name.removesuffix('usd')}tokens` instead"
-        )
-
-
 def since(day_spends: Iterable[Mapping[str, Spent]], day: date) -> tuple[Spend, Spend]:
     """What *day_spends* (by YYYY-MM-DD) come to on *day*, and in its month."""
     today, month = [0, 0, 0], [0, 0, 0]
@@ -260,19 +279,6 @@ def since(day_spends: Iterable[Mapping[str, Spent]], day: date) -> tuple[Spend, 
             if name == f"{day:%Y-%m-%d}":
                 _add(today, spent)
     return Spend(*today), Spend(*month)
-
-
-def _rates(price: Price, kind: MediaKind | None) -> Sequence[Rate | None]:
-    """What a token of *kind* (None: text) may be billed at; the sound of a video is billed as sound."""
-    text = (price.input, price.cached, price.cache_write)
-    sound, picture = (price.audio_in, price.cached_audio), (price.image_in,)
-    return (*text, *(() if kind in {None, "image"} else sound), *(() if kind in {None, "audio"} else picture))
-
-
-def _dearest(rates: Sequence[Rate | None], prompt_tokens: int) -> Decimal:
-    known = [rate for rate in rates if rate]
-    tiers = [dear for rate in known for start, dear in rate.tiers if prompt_tokens > start]
-    return max([*(rate.base for rate in known), *tiers])
 
 
 def _add(account: list[int], spend: Spend | Spent) -> None:

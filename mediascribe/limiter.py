@@ -7,11 +7,12 @@ these allow it at once, and nobody holds a place in the window while waiting for
 - `breaker.py`: the gateway is up, or it is time for a probe.
 - `cooldown.py`: after a 429 everybody waits.
 - `allowance.py`: what the gateway says is left of its quota.
-- `quota.py`: requests/min and tokens/min as configured, exactly.
+- `quota.py`: requests/min and tokens/min, exactly: as configured, or as the lead of a fleet lends them for a while.
 - `pace.py`: the requests a second that refusals have taught.
 - `window.py`: requests in flight.
 
-Every wait but that for a place has a time at which it ends; a place becomes free when a request in flight ends.
+Every wait but that for a place has a time at which it ends; a place becomes free when a request in flight ends. A share
+that has ended is waited for until the lead lends another.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ import math
 import random
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from mediascribe.allowance import Allowance
 from mediascribe.breaker import Breaker
 from mediascribe.cooldown import Cooldown
 from mediascribe.pace import Pace
+from mediascribe.pacing import Admission, Bound, Causes, Meter, Pacing, Use, why
 from mediascribe.quota import Quotas
 from mediascribe.slot import Slot
 from mediascribe.window import Window
@@ -38,33 +39,9 @@ if TYPE_CHECKING:
     from mediascribe.breaker import Outage
     from mediascribe.job_sections import LimitsSection, ModelLimits
 
-Bound = Literal["window", "requests_per_minute", "tokens_per_minute", "learned_pace", "cooldown", "outage"]
+__all__ = ["Admission", "Bound", "Limiter", "Pacing", "Use"]
 
 _TICK_S: Final = 1e-6  # what a timer may come early, by rounding
-
-
-class Admission(NamedTuple):
-    """A request that may leave: when, the tokens reserved for it, and how it stood in the window."""
-
-    at: float
-    tokens: int
-    window: int
-    in_last_place: bool
-    paced: bool
-    is_probe: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pacing:
-    """What everybody waits for. `requests_per_minute` is the pace in force, configured or learned."""
-
-    in_flight: int
-    window: int
-    cooldown_s: float
-    outage: Outage | None
-    requests_per_minute: float | None
-    bound_by: Bound | None
-    why: str | None
 
 
 class Limiter:
@@ -93,6 +70,8 @@ class Limiter:
         self._bound: Bound | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._in_flight = 0
+        self._meter = Meter(window_may_grow=limits.concurrency == "auto")
+        self._lent_until: float | None = None  # None: the quota is ours alone
         self._closed = False
 
     @property
@@ -110,6 +89,25 @@ class Limiter:
         """Seconds until the next request may leave after a rate limit; 0 when none is in force."""
         return max(0.0, self._cooldown.open_at - self._clock())
 
+    def allow(self, *, requests_per_minute: float | None, tokens_per_minute: float | None, until: float) -> None:
+        """Go on with a share of the quota that ends at *until* on the clock, unless another follows.
+
+        None: any number. From the first share on, what refusals teach is the lead's to learn, who hears of them all.
+        """
+        now = self._clock()
+        if self._lent_until is None:
+            self._pace = Pace(None, 0.0)
+        if now >= (self._lent_until or 0.0):
+            self._quotas.hold(min(now, self._lent_until or now))
+        self._quotas.allow(now, requests_per_minute, tokens_per_minute)
+        self._lent_until = until
+        self._pump()
+
+    def use(self) -> Use:
+        """What was made of the quota so far, and what could be made of it now."""
+        seen = self._in_flight, len(self._line), self.window
+        return self._meter.use(*seen, self._bound_now())
+
     def slot(self, tokens: int = 0) -> Slot:
         """Wait for this caller's turn, and hold a place in the window; *tokens* is what the answer may cost in all."""
         return Slot(self, tokens)
@@ -117,6 +115,7 @@ class Limiter:
     def settle(self, admission: Admission, tokens: int) -> None:
         """Learn what the answer really cost in tokens; 0 for one that billed nothing."""
         self._quotas.correct(admission.at, tokens=tokens - admission.tokens)
+        self._meter.count(0, tokens - admission.tokens)
         self._pump()
 
     def heard(self, headers: Mapping[str, str]) -> None:
@@ -142,6 +141,7 @@ class Limiter:
         """
         now = self._clock()
         self._up(now)
+        self._meter.refused += 1
         self._pace.returned(admission.at)
         if not self._cooldown.refused(admission.at, now, wait_s):
             return
@@ -154,7 +154,8 @@ class Limiter:
                 self._cooldown.extend(free_at)
         if admission.in_last_place and not admission.paced:
             self._window.refused()
-        if again or admission.paced or not admission.in_last_place or not self._pace.is_learned:
+        blamed = again or admission.paced or not admission.in_last_place or not self._pace.is_learned
+        if blamed and self._lent_until is None:
             self._pace.refused(now, again=again)
         self._quotas.restart(self._cooldown.open_at)
 
@@ -179,7 +180,7 @@ class Limiter:
     def pacing(self) -> Pacing:
         """What everybody waits for, now."""
         pace, known = self._pace.per_s, self._quotas.requests
-        bound = self._hold(self._clock(), next(iter(self._line.values())))[1] if self._line else None
+        bound = self._bound_now()
         return Pacing(
             in_flight=self._in_flight,
             window=self.window,
@@ -187,7 +188,7 @@ class Limiter:
             outage=self.outage(),
             requests_per_minute=pace * 60 if pace else known.per_minute if known else None,
             bound_by=bound,
-            why=self._why(bound),
+            why=why(bound, self._causes()),
         )
 
     async def turn(self, tokens: int) -> Admission:
@@ -231,9 +232,11 @@ class Limiter:
             turn.set_result(self._admit(now, tokens, waited_for=self._bound))
 
     def _hold(self, now: float, tokens: int) -> tuple[float, Bound | None]:
-        """Until when a request of *tokens* has to wait, and for what; without end for a place in the window."""
+        """Until when a request of *tokens* has to wait, and for what; without end for a place, or for a share."""
         if self._closed:
             return now, None
+        if self._lent_until is not None and now >= self._lent_until:
+            return math.inf, "requests_per_minute"
         if (over_at := self._cooldown.over_at(now)) is not None:
             self._pace.resumed(over_at)
         if self._in_flight >= self._window.size and not self._breaker.is_open:
@@ -259,6 +262,7 @@ class Limiter:
         if is_probe:
             self._breaker.probing()
         self._in_flight += 1
+        self._meter.count(1, tokens)
         window = self.window
         full = self._in_flight >= window
         return Admission(now, tokens, window, in_last_place=full, paced=waited_for == "learned_pace", is_probe=is_probe)
@@ -266,6 +270,7 @@ class Limiter:
     def left_window(self, admission: Admission) -> None:
         """Give back the place in the window."""
         self._in_flight -= 1
+        self._meter.ended(self._clock() - admission.at)
         if admission.is_probe:
             self._breaker.probed()
         self._pump()
@@ -280,20 +285,14 @@ class Limiter:
         """Give back what a caller got who was cancelled in the same instant."""
         self._quotas.correct(admission.at, requests=-1, tokens=-admission.tokens)
         self._pace.returned(admission.at)
+        self._meter.count(-1, -admission.tokens)
         self.left_window(admission)
 
-    def _why(self, bound: Bound | None) -> str | None:
-        """*bound* in one sentence."""
-        pace, outage = self._pace.per_s, self.outage()
-        sentences: dict[Bound, str] = {"window": f"as many requests are in flight as may be: {self.window:,}"}
-        if self._quotas.requests:
-            sentences["requests_per_minute"] = f"quota of {self._quotas.requests.per_minute:,.10g} requests/min"
-        if self._quotas.tokens:
-            sentences["tokens_per_minute"] = f"quota of {self._quotas.tokens.per_minute:,.10g} tokens/min"
-        if pace:
-            learned = "the gateway refuses more than about" if self._pace.is_learned else "its quota is unknown: now at"
-            sentences["learned_pace"] = f"{learned} {pace * 60:,.0f} requests/min"
-        if outage:
-            sentences["outage"] = f"the gateway is down: {outage.why}"
-        sentences["cooldown"] = "the gateway refuses: 429" if self.cooldown_s else "the gateway's quota is used up"
-        return sentences.get(bound) if bound else None
+    def _bound_now(self) -> Bound | None:
+        """What the head of the line waits for."""
+        return self._hold(self._clock(), next(iter(self._line.values())))[1] if self._line else None
+
+    def _causes(self) -> Causes:
+        lent = self._lent_until is not None
+        silent = lent and self._clock() >= (self._lent_until or 0.0)
+        return Causes(self._quotas, self._pace, self.outage(), self.window, self.cooldown_s, lent, silent)

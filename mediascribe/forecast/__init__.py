@@ -161,7 +161,7 @@ def setting(inputs: Inputs, what_if: WhatIf = AS_IT_IS) -> Setting:
         name=name,
         model=model,
         price=inputs.prices.price_of(name, datetime.now(UTC).date()),
-        scale=Scale(model=model, sharp=sharp, what_if=what_if),
+        scale=Scale(model=model, sharp=sharp, what_if=what_if, media=inputs.job.media),
         answer_limit=what_if.max_tokens or _answer_limit(parameters),
     )
 

@@ -196,7 +196,7 @@ def _habit(
     """How rows of *kind* weigh: as the same model's did, where there were enough."""
     own = [one for one in seen if one.kind == kind and one.model == setting.name]
     text = float(np.mean([row.text for row in sample])) if sample else 0.0
-    plain = Scale(model=setting.model, sharp=setting.scale.sharp)
+    plain = Scale(model=setting.model, sharp=setting.scale.sharp, media=setting.scale.media)
     pairs = [(text + rule, _prompt(one, text)) for one in own if (rule := _seen_by_rule(one, plain)) is not None]
     media = [_fitted(one, text, kind, setting.scale) for one in own]
     guess = guessed(_guess(sample, setting.scale), rng, factor=_MEDIA_FACTOR)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, Literal
 
 from mediascribe.errors import ConfigError
-from mediascribe.media import tokens
+from mediascribe.job_sections import MediaSection
+from mediascribe.media import choices, sizes, tokens
 from mediascribe.media.tokens import Facts
 
 if TYPE_CHECKING:
@@ -18,20 +18,8 @@ if TYPE_CHECKING:
 Detail = Literal["low", "high"]
 
 _DETAILS: Final[tuple[Detail, ...]] = ("low", "high")
+_BY_URL: Final = MediaSection(mode="url")
 _ASPECTS: Final = (1.0, 4 / 3, 3 / 2, 16 / 9, 2.0, 3.0)
-# What a picture of low detail weighs (gateway notes 4.1 and 4.2), None where no rule says; the first row that fits.
-_LOW: Final = tuple(
-    (re.compile(pattern), weight)
-    for pattern, weight in (
-        (r"gemini-3", 280),
-        (r"gpt-4o-mini", 2833),
-        (r"gpt-(4\.1|5)-(mini|nano)", None),
-        (r"gpt-(4o|4\.1|4\.5)", 85),
-        (r"gpt-5(\.1)?(-|$)", 70),
-        (r"o[13](-|$)", 75),
-        (r"computer-use-preview", 65),
-    )
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,20 +78,21 @@ class Scale:
     model: Model | None
     sharp: bool = False
     what_if: WhatIf = AS_IT_IS
+    media: MediaSection = _BY_URL
 
     def weigh(self, kind: MediaKind, facts: Facts) -> int | None:
-        """What a medium probably weighs; None where no rule says, or what it needs is not known."""
+        """What a medium probably weighs as it is sent; None where no rule says, or what it needs is not known."""
         if kind == "image" and (low := self.low_detail) is not None:
             return low
+        if self.media.mode == "inline":
+            return self._inline(kind, facts)
         return tokens.expected(kind, self._fitted(kind, facts), self.model, sharp=self.sharp)
 
     @property
     def low_detail(self) -> int | None:
         """What every picture weighs where detail is low; None where it is not, or no rule says."""
-        if self.what_if.detail != "low" or self.model is None:
-            return None
-        name = self.model.name.lower()
-        return next((weight for pattern, weight in _LOW if pattern.match(name)), None)
+        detail = self.what_if.detail or self.media.detail
+        return sizes.low_detail_tokens(self.model) if detail == "low" else None
 
     @property
     def picture_at_most(self) -> int | None:
@@ -111,8 +100,8 @@ class Scale:
         side = self.what_if.max_side
         if side is None:
             return None
-        sizes = [Facts(width=side, height=max(1, round(side / aspect))) for aspect in _ASPECTS]
-        return max((weight for size in sizes if (weight := self.weigh("image", size)) is not None), default=None)
+        shapes = [Facts(width=side, height=max(1, round(side / aspect))) for aspect in _ASPECTS]
+        return max((weight for size in shapes if (weight := self.weigh("image", size)) is not None), default=None)
 
     def _fitted(self, kind: MediaKind, facts: Facts) -> Facts:
         side, width, height = self.what_if.max_side, facts.width, facts.height
@@ -120,3 +109,15 @@ class Scale:
             return facts
         scale = side / max(width, height)
         return Facts(width=max(1, round(width * scale)), height=max(1, round(height * scale)))
+
+    def _inline(self, kind: MediaKind, facts: Facts) -> int | None:
+        """What a medium weighs that is fetched and made fit: smaller, shorter, with fewer frames."""
+        wanted = {"max_side": self.what_if.max_side, "detail": self.what_if.detail}
+        section = self.media.model_copy(update={name: value for name, value in wanted.items() if value})
+        if kind == "image" and facts.width and facts.height:
+            return sizes.billed(facts.width, facts.height, model=self.model, section=section)
+        if kind == "video":
+            return choices.chosen(facts, model=self.model, section=section).tokens
+        if kind == "audio" and section.clip_s and facts.seconds is not None:
+            facts = Facts(seconds=max(0.0, min(facts.seconds, section.clip_s[1]) - section.clip_s[0]))
+        return tokens.expected(kind, facts, self.model, sharp=self.sharp)

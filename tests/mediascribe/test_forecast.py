@@ -12,7 +12,7 @@ from mediascribe.errors import ConfigError
 from mediascribe.forecast import lessons, measures, speed, strata
 from mediascribe.forecast.whatif import Scale, WhatIf, parse
 from mediascribe.inputs import check
-from mediascribe.job_sections import LimitsSection
+from mediascribe.job_sections import LimitsSection, MediaSection
 from mediascribe.media.tokens import Facts
 from mediascribe.models import Model
 from mediascribe.part import write_part
@@ -362,6 +362,21 @@ class TestWhatIf:
         """Nothing is enlarged."""
         scale = Scale(model=model("gemini-2.0-flash"), what_if=WhatIf(max_side=5000))
         assert scale.weigh("image", Facts(width=300, height=200)) == 258
+
+    def test_media_that_are_made_fit_weigh_less(self):
+        """Inline at 384 pixels at most a picture is one tile; a film of 60 s to 30 at a frame a second, its half."""
+        gemini = model("gemini-2.0-flash")
+        inline = Scale(model=gemini, media=MediaSection(mode="inline", max_side=384, clip_s=(0, 30)))
+        assert inline.weigh("image", Facts(width=4000, height=3000)) == 258
+        whole = Scale(model=gemini).weigh("video", Facts(width=64, height=48, seconds=60.0))
+        assert inline.weigh("video", Facts(width=64, height=48, seconds=60.0)) == pytest.approx(whole / 2, rel=0.01)
+        assert inline.weigh("audio", Facts(seconds=60.0)) == 30 * 25
+        assert inline.weigh("image", Facts()) is None
+
+    def test_the_jobs_detail_counts(self):
+        """`detail = "low"` of the job is what the what-if would be."""
+        gpt = model("gpt-4o", "openai")
+        assert Scale(model=gpt, media=MediaSection(detail="low")).weigh("image", Facts(width=2000, height=1000)) == 85
 
 
 class TestSpeed:
