@@ -34,6 +34,8 @@ output = "{output}"
 path = "{manifest}"
 [gateway]
 base_url = "{base_url}"
+[media]
+mode = "url"
 [prompt]
 text = "What is it?"
 [parameters]
