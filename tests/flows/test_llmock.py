@@ -42,8 +42,8 @@ def test_faults_of_every_kind_are_judged_resilient(described, llmock):
 
 
 def test_an_outage_is_waited_out(described, llmock):
-    """Twenty-five 503s on end: no row fails, nobody storms, and the wait that each asked for holds when it is over."""
-    llmock.fail(503, times=25)
+    """Fourteen 503s on end: no row fails, nobody storms, and the wait that each asked for holds when it is over."""
+    llmock.fail(503, times=14)
     assert described(60) == {"ok": 60}
     llmock.assert_resilient(strict=True)
 

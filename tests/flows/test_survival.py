@@ -273,7 +273,7 @@ def test_an_output_that_became_read_only_can_still_be_read(cli, start, asked, ga
     gateway.behave("*", Behaviour(latency_s=0.05))
     judge = Judge(gateway, asked(60, top="shard_rows = 20", more="[limits]\nconcurrency = 4\n"))
     with mounted(Path("out"), "8m"):
-        killed_midway(start("run", "job.toml", tracked=False), judge, 40)
+        killed_midway(start("run", "job.toml", tracked=False), judge, 50)
         sent = len(gateway.ledger())
         subprocess.run(["mount", "-o", "remount,ro", "out"], check=True)
         ended = start("run", "job.toml").wait()
