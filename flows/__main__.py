@@ -152,6 +152,7 @@ async def _examined(job: str, show: Callable[[Check], None]) -> list[Check]:
             prices=opened.inputs.prices,
             items=inputs.items(),
             warnings=inputs.warnings(),
+            media=opened.media,
         )
         async for one in examine(patient):
             show(one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.form import DeadlineField, JobField, PlanField, ProgressField, RulesField
+from flows.form import DeadlineField, JobField, PlanField, ProgressField, RulesField, WorkersField
 from flows.hooks import tell_end
 from flows.starting import started
 from flows.steps import fill, finish
@@ -21,11 +21,12 @@ from mediascribe.schedule import USUAL
     on_failure=[tell_end],
     on_crashed=[tell_end],
 )
-async def caption(
+async def caption(  # noqa: PLR0913, PLR0917 - each is a field of the form that Prefect makes
     job: JobField,
     plan: PlanField = None,
     deadline: DeadlineField = None,
     rules: RulesField = USUAL,
+    workers: WorkersField = None,
     progress: ProgressField = "auto",
 ) -> State[Outcome]:
     """Ask about every item of the *job* file's manifest that has no result yet; with a *plan*, about its rows.
@@ -35,12 +36,13 @@ async def caption(
         plan: A plan of that job, as `mediascribe plan` made it.
         deadline: When it is to be done: 06:00, or 06:00 Europe/Berlin, or 2026-10-01T06:00+02:00.
         rules: When it gives way to another run, and whose key it uses.
+        workers: So many processes of this machine ask about its shards, in place of what the job says.
         progress: How it is shown in the terminal.
     """
 
     async def ask(until: str | None) -> State[Outcome]:
         if plan is None:
-            return await fill(job, ("new",), progress, deadline=until)
-        return await finish(plan, progress, deadline=until)
+            return await fill(job, ("new",), progress, deadline=until, workers=workers)
+        return await finish(plan, progress, deadline=until, workers=workers)
 
     return await started(job, rules, deadline, ask)

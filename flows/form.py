@@ -69,6 +69,10 @@ DeadlineField = Annotated[
     Annotated[None, Field(title="none")] | Annotated[str, Field(title="a time")],
     titled("Deadline"),
 ]
+WorkersField = Annotated[
+    Annotated[None, Field(title="none")] | Annotated[int, Field(title="a number", ge=1, le=1_000)],
+    titled("Workers"),
+]
 ReasonsField = Annotated[tuple[Reason, ...], titled("Reasons")]
 WantedField = Annotated[Wanted, Plain(), titled("Rows")]
 MeansField = Annotated[Means, Plain(), titled("Budget and quota")]

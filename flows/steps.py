@@ -19,6 +19,8 @@ from flows.terminal import console
 from mediascribe import deadline as deadlines
 from mediascribe import forecast
 from mediascribe.errors import MediascribeError
+from mediascribe.fleet.lead import Fleet, fleet
+from mediascribe.job_sections import EngineSection
 from mediascribe.means import FULL, Means, within
 from mediascribe.plan import kept
 from mediascribe.report import notes, standing
@@ -53,26 +55,34 @@ async def fill(  # noqa: PLR0913 - what the flows' forms have fields for
     means: Means = FULL,
     *,
     deadline: str | None = None,
+    workers: int | None = None,
 ) -> State[Outcome]:
     """Ask about the items of the *job* file's manifest that are due for one of *reasons* and *wanted*, within *means*.
 
     The state is Completed when every planned row has a result and all of them are found whole; else Failed, under a
     name that says why (`notes.Ending`), or Cancelled: what was answered is kept all the same.
     """
-    return await _run(job, lambda opened: plan_run(opened, reasons, wanted), progress, means, deadline)
+    return await _run(job, lambda opened: plan_run(opened, reasons, wanted), progress, means, deadline, workers)
 
 
-async def finish(plan: str, progress: Style, *, deadline: str | None = None) -> State[Outcome]:
+async def finish(
+    plan: str, progress: Style, *, deadline: str | None = None, workers: int | None = None
+) -> State[Outcome]:
     """Ask about the rows of the kept *plan* that have no result since it was made; the state is as `fill` gives it."""
     made = kept.load(plan)
-    state = await _run(made.job_path, lambda opened: begin_plan(opened, made), progress, FULL, deadline)
+    state = await _run(made.job_path, lambda opened: begin_plan(opened, made), progress, FULL, deadline, workers)
     if state.is_completed():
         kept.remove(made)
     return state
 
 
-async def _run(
-    job: str, draw_up: Callable[[Session], Plan], progress: Style, means: Means, deadline: str | None
+async def _run(  # noqa: PLR0913, PLR0917 - what `fill` and `finish` have in common
+    job: str,
+    draw_up: Callable[[Session], Plan],
+    progress: Style,
+    means: Means,
+    deadline: str | None,
+    workers: int | None,
 ) -> State[Outcome]:
     hooks.ended.set(None)
     due_at = deadlines.parse(deadline, datetime.now(UTC)) if deadline else None
@@ -80,7 +90,7 @@ async def _run(
         opened = within(held, means)
         recovered = recover_runs(opened)
         plan = draw_up(opened)
-        course = _Course(opened, plan, due_at)
+        course = _Course(opened, plan, due_at, _engine(opened, workers))
         closed, problems = None, []
         if plan.rows:
             closed = publish_run(opened, plan, await course.describe(progress))
@@ -97,12 +107,18 @@ def _tell(line: str) -> None:
     console().print(f"mediascribe: {line}", highlight=False, soft_wrap=True)
 
 
+def _engine(opened: Session, workers: int | None) -> EngineSection:
+    """Where shards are asked about: as the job says, or on so many *workers* of this machine."""
+    given = opened.inputs.job.engine
+    return EngineSection(workers=workers, dead_after_s=given.dead_after_s) if workers else given
+
+
 class _Course:
     """A run on its way, and who is to know of it."""
 
-    def __init__(self, opened: Session, plan: Plan, due_at: datetime | None) -> None:
+    def __init__(self, opened: Session, plan: Plan, due_at: datetime | None, engine: EngineSection) -> None:
         context, job = FlowRunContext.get(), opened.inputs.job
-        self._opened, self._plan, self._due_at = opened, plan, due_at
+        self._opened, self._plan, self._due_at, self._engine = opened, plan, due_at, engine
         self._board = Board(job.name, context.flow_run.id if context and context.flow_run else None)
         self._landed = {shard.number: Landed(shard=shard) for shard in plan.shards}
         self._gauge = standing.Gauge(
@@ -116,8 +132,20 @@ class _Course:
 
     async def describe(self, progress: Style) -> list[ShardReport]:
         """Ask about every shard of the plan, a few at a time; gives how they ended."""
-        describer = self._opened.describer(self._plan, self._gauge.announce)
-        turns = asyncio.Semaphore(_SHARDS_AT_ONCE)
+        async with self._describer() as describer:
+            return await self._describe(describer, progress)
+
+    @asynccontextmanager
+    async def _describer(self) -> AsyncIterator[Describer | Fleet]:
+        """Who asks: this process, or the processes of a fleet."""
+        if not self._engine.is_used:
+            yield self._opened.describer(self._plan, self._gauge.announce)
+            return
+        async with fleet(self._opened, self._plan, self._engine, self._gauge.meter, hooks.logger().info) as many:
+            yield many
+
+    async def _describe(self, describer: Describer | Fleet, progress: Style) -> list[ShardReport]:
+        turns = asyncio.Semaphore(describer.at_once if isinstance(describer, Fleet) else _SHARDS_AT_ONCE)
         self._log_plan()
 
         async def in_turn(shard: Shard) -> ShardReport:
@@ -134,7 +162,8 @@ class _Course:
                 asyncio.TaskGroup() as group,
             ):
                 running = [group.create_task(in_turn(shard)) for shard in self._plan.shards]
-        return [task.result() for task in running]
+        reports = [task.result() for task in running]
+        return await describer.settled(self._plan.shards, reports) if isinstance(describer, Fleet) else reports
 
     async def conclude(self, outcome: Outcome, problems: list[str]) -> State[Outcome]:
         """The state of the flow run, after everybody was told who can be reached."""
@@ -153,7 +182,7 @@ class _Course:
         return Failed(name=ended.name, message=ended.message, data=outcome)
 
     @asynccontextmanager
-    async def _watched(self, describer: Describer) -> AsyncIterator[None]:
+    async def _watched(self, describer: Describer | Fleet) -> AsyncIterator[None]:
         """While the body runs, what there is to know of it is logged, told and posted."""
         resume = notes.resume_command(self._opened.inputs.job_path, self._plan.reasons)
         watcher = hooks.Watcher(lambda: self._gauge.standing(describer.watch()), self._due_at, resume)

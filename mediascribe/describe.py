@@ -69,6 +69,17 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True):
     over_budget: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """Where a shard is worked on, where that is not its usual place: the journal's folder.
+
+    *seal* is told how the shard ended, before its part is published; what it raises keeps that from being done.
+    """
+
+    folder: Path
+    seal: Callable[[ShardReport], None]
+
+
 class Describer:
     """Asks the gateway about shards, several at a time, under one limiter. Belongs to one event loop."""
 
@@ -86,27 +97,27 @@ class Describer:
         """What the rows wait for, and how much is spent, now."""
         return self._attempts.watch()
 
-    async def describe(self, shard: Shard) -> ShardReport:
+    async def describe(self, shard: Shard, spot: Spot | None = None) -> ShardReport:
         """Ask about every row of *shard* that has no result, and publish the part. Does nothing for a finished shard.
 
         Answers found in the shard's journal are not asked again. When the run has to stop, the answers in flight still
         land, and the part holds the rows that have a result.
         """
         with self._telemetry.shard(shard) as described:
-            report = await self._describe(shard)
+            report = await self._describe(shard, spot)
             described.came_to(report)
         return report
 
-    async def _describe(self, shard: Shard) -> ShardReport:
+    async def _describe(self, shard: Shard, spot: Spot | None) -> ShardReport:
         store = self._landing.store
         if dataset.has_part(store, shard):
             return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=(), spent={})
-        folder = journal.place(store.work, shard)
-        desk = Desk(journal.replay(folder), self._announce, self._question.facts, shard)
+        spot = spot or Spot(folder=journal.place(store.work, shard), seal=_ours)
+        desk = Desk(journal.replay(spot.folder), self._announce, self._question.facts, shard)
         try:
-            with Journal(folder, ballast=self._landing.ballast, on_full=self._full) as desk.log:
+            with Journal(spot.folder, ballast=self._landing.ballast, on_full=self._full) as desk.log:
                 await self._answer(Ahead(plan.read(shard)), desk)
-            return await asyncio.to_thread(self._land, shard, desk)
+            return await asyncio.to_thread(self._land, shard, desk, spot)
         except* OSError as errors:
             raise _disk_error(errors, self._landing) from None
 
@@ -251,15 +262,14 @@ class Describer:
             log.append(entry)
             case.again(entry)
 
-    def _land(self, shard: Shard, desk: Desk) -> ShardReport:
+    def _land(self, shard: Shard, desk: Desk, spot: Spot) -> ShardReport:
         """Publish the part, note how the shard ended, and only then forget the journal."""
         results = desk.results()
-        part = publish(self._landing.store, self._question.facts, shard, results)
         stopped = self._attempts.stopped
         report = ShardReport(
             name=shard.name,
             rows=len(results),
-            part=part,
+            part=dataset.part_name(shard) if len(results) else None,
             in_doubt=desk.cases.in_doubt,
             torn=desk.found.torn,
             spent=desk.cases.spent,
@@ -267,8 +277,14 @@ class Describer:
             drained=isinstance(stopped, DrainError),
             over_budget=isinstance(stopped, SpentError),
         )
-        keep_report(journal.place(self._landing.store.work, shard), report)
+        spot.seal(report)
+        publish(self._landing.store, self._question.facts, shard, results)
+        keep_report(spot.folder, report)
         return report
+
+
+def _ours(_: ShardReport) -> None:
+    """Nobody else works on it."""
 
 
 def _asked_beside_media(request: Request) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mediascribe.errors import AttemptError
+from mediascribe.errors import AttemptError, MediaError
 from mediascribe.models import ENDPOINTS
 from mediascribe.redact import redact_text
 from mediascribe.wire import DIALECTS
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mediascribe.client import Client
     from mediascribe.domain import Completion, Item, MediaKind, Usage
+    from mediascribe.media.prepared import Preparation
     from mediascribe.pricing import PriceBook
     from mediascribe.question import Question
     from mediascribe.wire import Answer
@@ -51,6 +52,7 @@ class Patient:
     prices: PriceBook
     items: Iterable[Item]
     warnings: Iterable[str] = ()
+    media: Preparation | None = None
 
 
 async def examine(patient: Patient) -> AsyncIterator[Check]:
@@ -155,11 +157,15 @@ async def _ask(patient: Patient, kind: MediaKind, item: Item) -> tuple[Check, An
     answer = None
     try:
         request = patient.question.request(item)
+        if patient.media:
+            made = await patient.media.prepare(request, patient.question.is_streamed)
+            request = made.parts[0].request
+            patient.media.release(made)
         dialect = DIALECTS[request.dialect]
         url = dialect.url(patient.client.base_url, request)
         answer = await patient.client.post(url, dialect.encode(request), dialect.headers)
         completion = dialect.decode(answer, request)
-    except (AttemptError, ValueError) as error:
+    except (AttemptError, MediaError, ValueError) as error:
         said = f"{item.item_id}: {redact_text(str(error))}"
         return Check(name=kind, verdict="fail", said=said, advice="is this a good item? see the message"), answer
     return _looked_at(kind, item, completion), answer

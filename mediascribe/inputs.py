@@ -155,7 +155,7 @@ def check(job_path: str, *, keyless: bool = False) -> Inputs:
         dialect=dialect,
         schema=fits,
         prices=prices,
-        key=None if keyless or read.gateway.base_url == job.SANDBOX_URL else _key(read.gateway, job_path),
+        key=None if keyless or read.gateway.base_url == job.SANDBOX_URL else key_of(read.gateway, job_path),
     )
 
 
@@ -187,7 +187,12 @@ def _check_together(read: Job, job_path: str) -> None:
         )
 
 
-def _key(gateway: GatewaySection, job_path: str) -> str:
+def key_of(gateway: GatewaySection, job_path: str) -> str:
+    """The key for *gateway*, from the environment; *job_path* is for messages.
+
+    Raises:
+        ConfigError: there is none, or it cannot be one.
+    """
     key = os.environ.get(gateway.api_key_env, "").strip()
     if not key:
         raise ConfigError(

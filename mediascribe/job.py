@@ -20,6 +20,7 @@ from mediascribe.job_sections import (
     SANDBOX_URL,
     AnswerSection,
     BudgetSection,
+    EngineSection,
     GatewaySection,
     LimitsSection,
     ManifestSection,
@@ -62,6 +63,7 @@ class Job(Section):
     limits: LimitsSection = LimitsSection()
     budget: BudgetSection = BudgetSection()
     retry: RetrySection = RetrySection()
+    engine: EngineSection = EngineSection()
 
     @field_validator("parameters")
     @classmethod

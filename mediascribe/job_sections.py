@@ -278,6 +278,34 @@ class RetrySection(Section):
     )
 
 
+class EngineSection(Section):
+    """On how many processes, or on which cluster, shards are asked about; without it, in the run's own process."""
+
+    workers: int | None = Field(None, ge=1, le=1_000, description="processes on this machine that ask about shards")
+    address: str | None = Field(None, description="a Dask cluster in place of them: its scheduler, tcp://host:8786")
+    dead_after_s: float = Field(
+        30.0, ge=3, le=3_600, description="a process that is silent for so long is dead: others go on with its shards"
+    )
+
+    @property
+    def is_used(self) -> bool:
+        """Whether shards go to other processes."""
+        return self.workers is not None or self.address is not None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> EngineSection:
+        if self.workers is not None and self.address is not None:
+            raise ValueError("wants one of `workers` and `address`, not both")
+        return self
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_a_scheduler(cls, value: str | None) -> str | None:
+        if value is None or re.match(r"^(tcp|tls|ws|wss)://[^/\s@]+:\d+$", value):
+            return value
+        raise ValueError("is no address of a Dask scheduler, such as tcp://10.0.0.5:8786")
+
+
 class AnswerSection(Section):
     """What an answer must look like."""
 

@@ -160,8 +160,9 @@ class Pace:
 
     def _or_peak(self, took: float, full_at: float) -> float:
         """*took*, or the peak before the refusal, as long as that was not found to be a burst."""
-        peak = self._accepted.between(full_at - _SHORTEST_LOOK_S, full_at) / _SHORTEST_LOOK_S
         grown = (self._refused_pace or 0.0) > _GROWN * self._measured_before
+        look_s = _SHORTEST_LOOK_S / 2 if grown else _SHORTEST_LOOK_S  # a pace that grows fast is a mean of slower ones
+        peak = self._accepted.between(full_at - look_s, full_at) / look_s
         self._by_peak = peak > took and (grown or not self._distrusted)
         return peak if self._by_peak else took
 

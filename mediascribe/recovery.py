@@ -13,6 +13,7 @@ from mediascribe.case import Case
 from mediascribe.describe import REPORT, ShardReport, publish
 from mediascribe.desk import Cases, Desk
 from mediascribe.domain import Request
+from mediascribe.fleet.shelf import Shelf
 from mediascribe.store import shipping
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def _report(unfinished: Plan, shard: Shard, landing: Landing, *, hold: bool) -> 
 def forget(plan_: Plan, store: Store) -> None:
     """Remove the journals that a closed run left behind, those in a bucket as well."""
     shipping.drop(store, plan_.run_id)
+    Shelf(store=store, run_id=plan_.run_id).clear()
     shutil.rmtree(store.work / "journal" / plan_.run_id, ignore_errors=True)
 
 

@@ -25,6 +25,8 @@ from mediascribe.attempts import Reach
 from mediascribe.ballast import Ballast
 from mediascribe.client import Client
 from mediascribe.describe import Describer, Landing, workers
+from mediascribe.fleet import takeover
+from mediascribe.fleet.pulse import Terms
 from mediascribe.inputs import Inputs, check, named
 from mediascribe.lanes import Lanes
 from mediascribe.media.address import is_ours
@@ -80,6 +82,7 @@ class Session:
     media: Preparation | None = None
     hold: Hold | None = None
     telemetry: Telemetry = telemetry.OFF
+    sandbox_key: str | None = None  # of the embedded one
 
     def landing(self) -> Landing:
         """Where answers go."""
@@ -157,6 +160,7 @@ async def session(job_path: str, tell: Callable[[str], None] = _nobody) -> Async
     with ExitStack() as stack:
         holding = store.lease(inputs.store, holder=f"mediascribe run {job_path}", tell=tell)
         held = await asyncio.to_thread(stack.enter_context, holding)
+        await asyncio.to_thread(takeover.clear, inputs.store, Terms(), tell)
         for line in await asyncio.to_thread(shipping.fetch, inputs.store):
             tell(line)
         await asyncio.to_thread(_tidy, inputs)
@@ -187,6 +191,7 @@ async def connected(inputs: Inputs) -> AsyncIterator[Session]:
             lanes=Lanes(limits),
             media_base_url=media_base_url,
             media=await _media(inputs, media_base_url, stack),
+            sandbox_key=None if inputs.key else key,
         )
 
 

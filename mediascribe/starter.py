@@ -49,6 +49,8 @@ _EXAMPLES_OF: Final = MappingProxyType(
         "media.max_side": 1024,
         "media.split_s": 600.0,
         "answer.schema_file": "configs/schema.json",
+        "engine.workers": 4,
+        "engine.address": "tcp://10.0.0.5:8786",
     }
 )
 _PARAMETERS: Final = MappingProxyType({"max_tokens": 300, "temperature": 0.2})

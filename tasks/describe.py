@@ -7,10 +7,11 @@ from prefect.cache_policies import NO_CACHE
 
 from mediascribe.describe import Describer, ShardReport
 from mediascribe.domain import Shard
+from mediascribe.fleet.lead import Fleet
 
 
 @task(name="shard", task_run_name="{job}: shard {shard.number}, {shard.rows:,} rows", cache_policy=NO_CACHE, retries=0)
-async def describe_shard(describer: Describer, shard: Shard, job: str) -> ShardReport:
+async def describe_shard(describer: Describer | Fleet, shard: Shard, job: str) -> ShardReport:
     """Ask about every item of *shard* of the *job*, and publish its part."""
     del job  # the name of the task run has it
     return await describer.describe(shard)

@@ -32,7 +32,10 @@ _BACKFILL: Final[tuple[Reason, ...]] = ("new", "failed")
 
 
 def run(
-    job: Annotated[Path, Parameter(help="The job file, or a plan that `plan` made.")], *, json: Json = False
+    job: Annotated[Path, Parameter(help="The job file, or a plan that `plan` made.")],
+    *,
+    workers: Annotated[int | None, Parameter(help="So many processes of this machine ask about shards.")] = None,
+    json: Json = False,
 ) -> int:
     """Ask about every manifest row that has no result yet. Run it again at any time: nothing is paid for twice."""
     from mediascribe.plan import kept  # noqa: PLC0415 - other commands do without
@@ -43,7 +46,7 @@ def run(
         from flows.caption import caption  # noqa: PLC0415 - Prefect takes a second to import
 
         path, plan = (made.job_path, str(job)) if made else (str(job), None)
-        return await caption(job=path, plan=plan, progress=style, return_state=True)
+        return await caption(job=path, plan=plan, workers=workers, progress=style, return_state=True)
 
     if made is None:
         return _asked(_checked(job), ("new",), start, json=json)

@@ -34,7 +34,10 @@ _WHY_LENGTH: Final = 80
 
 @dataclass(slots=True, kw_only=True)
 class Meter:
-    """The running totals of a run. `nano_usd` sums the priced rows; `unpriced` counts billed rows without a price."""
+    """The running totals of a run. `nano_usd` sums the priced rows; `unpriced` counts billed rows without a price.
+
+    `note` is what else there is to say, in a few words.
+    """
 
     total: int
     clock: Callable[[], float] = time.monotonic
@@ -42,6 +45,7 @@ class Meter:
     tokens: int = 0
     nano_usd: int = 0
     unpriced: int = 0
+    note: str | None = None
     _samples: list[tuple[float, int]] = field(default_factory=list)
 
     def announce(self, record: Record) -> None:
@@ -76,6 +80,7 @@ class Meter:
         parts += [budget] if (budget := watch.budget.nearest) else []
         parts += [f"{clock_time(left / rate)} left"] if rate and left else []
         parts += [waiting] if (waiting := waits_for(watch.pacing)) else []
+        parts += [self.note] if self.note else []
         return " · ".join(parts)
 
     def _usd(self) -> str:

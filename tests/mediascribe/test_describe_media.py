@@ -8,7 +8,7 @@ import pytest
 from films import RED, film, tone
 from films import sound as sound_file
 
-from mediascribe import dataset, journal, plan, recovery, run
+from mediascribe import dataset, doctor, journal, plan, recovery, run
 from mediascribe.describe import Landing
 from mediascribe.inputs import check
 from mediascribe.journal import Split
@@ -203,3 +203,21 @@ async def test_a_film_may_go_as_pictures(job):
     job.put("a.mp4", film((4, RED)))
     rows, *_ = await ran(job({"a": {"video_url": "a.mp4"}}, 'mode = "inline"\nframes = 3'))
     assert (rows["a"]["prompt_image_tokens"], rows["a"]["prompt_video_tokens"]) == (3 * 258, 0)
+
+
+async def test_the_doctor_sends_media_as_a_run_does(job):
+    """A file of a folder of ours is looked at, and sent inline; one that is none is told."""
+    job.put("a.png", media_bytes.picture("png"))
+    for row, verdict in (({"image_url": "a.png"}, "pass"), ({"image_url": "none.png"}, "fail")):
+        inputs = check(job({"a": row}))
+        async with connected(inputs) as session:
+            question = session.question(inputs.facts())
+            patient = doctor.Patient(
+                question=question,
+                client=session.client,
+                prices=inputs.prices,
+                items=inputs.items(),
+                media=session.media,
+            )
+            found = {one.name: one.verdict async for one in doctor.examine(patient)}
+        assert found["image"] == verdict

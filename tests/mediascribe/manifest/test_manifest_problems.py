@@ -23,8 +23,10 @@ URL = "https://cdn.example.com/a.jpg"
         (
             {"image_url": "ftp://me:pw@h/a", "item_id": "a"},
             "bad_url",
-            "row 1, column `image_url`: 'ftp://h/a' has the scheme `ftp`;"
-            " only http, https, data, and s3, gs, az can be sent",
+            (
+                "row 1, column `image_url`: 'ftp://h/a' has the scheme `ftp`;"
+                " only http, https, data, and s3, gs, az can be sent"
+            ),
         ),
         (
             {"image_url": "https://h/a b?sig=t0p", "item_id": "a"},
