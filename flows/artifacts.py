@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import PrefectClient
 
-    from mediascribe.describe import ShardReport
     from mediascribe.domain import Shard
+    from mediascribe.landing import ShardReport
     from mediascribe.report.notes import Ending
     from mediascribe.run import Outcome, RunFile
 

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from mediascribe.describe import Describer, ShardReport
+    from mediascribe.describe import Describer
     from mediascribe.domain import Reason, Shard
+    from mediascribe.landing import ShardReport
     from mediascribe.plan import Plan
     from mediascribe.run import Outcome, RunFile
 

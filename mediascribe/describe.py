@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from mediascribe import dataset, journal, plan
 from mediascribe.ahead import Ahead
@@ -15,69 +13,22 @@ from mediascribe.attempts import Attempts
 from mediascribe.case import Case
 from mediascribe.desk import Desk, Row
 from mediascribe.domain import Failure, Record, Shard
-from mediascribe.errors import DiskError, DrainError, MediaError, SpentError, StopRunError
+from mediascribe.errors import DrainError, MediaError, SpentError, StopRunError
 from mediascribe.journal import Journal
+from mediascribe.landing import ShardReport, Spot, disk_error, keep_report, publish, room
 from mediascribe.pieced import Pieced
-from mediascribe.spending import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-    import pyarrow as pa
 
     from mediascribe.attempts import Reach, Watch
-    from mediascribe.ballast import Ballast
-    from mediascribe.dataset import RunFacts
     from mediascribe.domain import Request
+    from mediascribe.landing import Landing
     from mediascribe.plan import Due
-    from mediascribe.pricing import PriceBook
     from mediascribe.question import Question
-    from mediascribe.store import Store
 
-REPORT: Final = "report.json"
 _SYNC_EVERY_S: Final = 1.0
-_PART_BYTES: Final = 32 * 2**20  # a part of 50,000 rows has about 12 MB (reliability notes 2.2)
 _WORKERS_AT_MOST: Final = 1_000  # of "auto"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Landing:
-    """Where answers land: the dataset, priced by the book; *ballast* is the room for those in flight."""
-
-    store: Store
-    prices: PriceBook
-    ballast: Ballast | None = None
-
-
-class ShardReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a shard ended, kept in its journal's place until the run is closed.
-
-    `stopped` says why the run cannot go on; then the part holds the rows that have a result. `drained` says that it
-    was told to stop, `over_budget` that a budget or the day's quota was used up. `spent` has what its requests came to
-    on each day, those of rows without a result among them.
-    """
-
-    name: str
-    rows: int
-    part: str | None
-    in_doubt: int
-    torn: tuple[str, ...]
-    spent: dict[str, Spent]
-    stopped: str | None = None
-    drained: bool = False
-    over_budget: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
-    """Where a shard is worked on, where that is not its usual place: the journal's folder.
-
-    *seal* is told how the shard ended, before its part is published; what it raises keeps that from being done.
-    """
-
-    folder: Path
-    seal: Callable[[ShardReport], None]
 
 
 class Describer:
@@ -119,11 +70,11 @@ class Describer:
                 await self._answer(Ahead(plan.read(shard)), desk)
             return await asyncio.to_thread(self._land, shard, desk, spot)
         except* OSError as errors:
-            raise _disk_error(errors, self._landing) from None
+            raise disk_error(errors, self._landing) from None
 
     def _full(self, _: OSError) -> None:
         """Send nothing more, since the disk is full; the ballast's room is for what is in flight."""
-        message = f"the disk is full: {_room(self._landing)}"
+        message = f"the disk is full: {room(self._landing)}"
         self._attempts.stop(StopRunError(Failure(error_class="config", message=message)))
 
     async def _answer(self, rows: Ahead[Due], desk: Desk) -> None:
@@ -293,39 +244,9 @@ def _asked_beside_media(request: Request) -> tuple[object, ...]:
     return (kinds, replace(request, media=(), identity=()).key)
 
 
-def _disk_error(errors: BaseExceptionGroup[OSError], landing: Landing) -> DiskError:
-    """What a person can do about a disk that does not take what we write."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return DiskError(
-        f"{landing.store.work} cannot be written: {said}; every answer written so far is kept: {_room(landing)}"
-    )
-
-
-def _room(landing: Landing) -> str:
-    needed = landing.ballast.needed_bytes if landing.ballast else 0
-    return f"free at least {(needed + _PART_BYTES) / 2**20:,.0f} MiB in {landing.store.work}"
-
-
 def workers(concurrency: int | str) -> int:
     """How many rows of a shard are in hand at a time."""
     return concurrency if isinstance(concurrency, int) else _WORKERS_AT_MOST
-
-
-def keep_report(folder: Path, report: ShardReport) -> None:
-    """Put *report* in the place of the segments in *folder*."""
-    written = folder / "report.part"
-    written.write_bytes(msgspec.json.encode(report))
-    written.replace(folder / REPORT)
-    for segment in journal.segments(folder):
-        segment.unlink()
-
-
-def publish(store: Store, facts: RunFacts, shard: Shard, results: pa.Table) -> str | None:
-    """Write the part of *results*, which are in manifest order; a shard without any has none."""
-    return dataset.write_part(store, facts, replace(shard, rows=len(results)), results) if len(results) else None
 
 
 async def _keep_synced(log: Journal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mediascribe import plan, recovery, replacement, run, store, takedown
-from mediascribe.describe import Landing
+from mediascribe.landing import Landing
 from mediascribe.plan import kept
 from mediascribe.store import shipping
 

@@ -10,17 +10,17 @@ import msgspec
 
 from mediascribe import journal, pieced, plan
 from mediascribe.case import Case
-from mediascribe.describe import REPORT, ShardReport, publish
 from mediascribe.desk import Cases, Desk
 from mediascribe.domain import Request
 from mediascribe.fleet.shelf import Shelf
+from mediascribe.landing import REPORT, ShardReport, publish
 from mediascribe.store import shipping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mediascribe.describe import Landing
     from mediascribe.domain import Record, Shard
+    from mediascribe.landing import Landing
     from mediascribe.plan import Due, Plan
     from mediascribe.store import Store
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-    from mediascribe.describe import Landing, ShardReport
+    from mediascribe.landing import Landing, ShardReport
     from mediascribe.plan import Plan
     from mediascribe.store import Store
 

@@ -24,10 +24,11 @@ from mediascribe import (
 from mediascribe.attempts import Reach
 from mediascribe.ballast import Ballast
 from mediascribe.client import Client
-from mediascribe.describe import Describer, Landing, workers
+from mediascribe.describe import Describer, workers
 from mediascribe.fleet import takeover
 from mediascribe.fleet.pulse import Terms
 from mediascribe.inputs import Inputs, check, named
+from mediascribe.landing import Landing
 from mediascribe.lanes import Lanes
 from mediascribe.media.address import is_ours
 from mediascribe.question import Question

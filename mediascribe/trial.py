@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from mediascribe import columns, models, plan, recovery, run, store, takedown, trial_spending
 from mediascribe.attempts import Reach
-from mediascribe.describe import Describer, Landing
+from mediascribe.describe import Describer
 from mediascribe.errors import ConfigError
 from mediascribe.job_sections import Caps
+from mediascribe.landing import Landing
 from mediascribe.plan import Order
 from mediascribe.session import connected, session
 from mediascribe.store import LocalStore, shipping
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from mediascribe.attempts import Watch
     from mediascribe.budget import Budget
     from mediascribe.dataset import RunFacts
-    from mediascribe.describe import ShardReport
     from mediascribe.domain import Item, Record
     from mediascribe.inputs import Inputs
+    from mediascribe.landing import ShardReport
     from mediascribe.lanes import Lanes
     from mediascribe.plan import Plan
     from mediascribe.run import RunFile

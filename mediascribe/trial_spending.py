@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from mediascribe import dataset, plan, recovery, run
-from mediascribe.describe import Landing
 from mediascribe.domain import STATUSES
+from mediascribe.landing import Landing
 from mediascribe.run import RunFile, Tally
 from mediascribe.store import LocalStore
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from mediascribe.describe import Describer, ShardReport
+from mediascribe.describe import Describer
 from mediascribe.domain import Shard
 from mediascribe.fleet.lead import Fleet
+from mediascribe.landing import ShardReport
 
 
 @task(name="shard", task_run_name="{job}: shard {shard.number}, {shard.rows:,} rows", cache_policy=NO_CACHE, retries=0)

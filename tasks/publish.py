@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from mediascribe import certificate, dataset, run
 from mediascribe import plan as plans
-from mediascribe.describe import ShardReport
+from mediascribe.landing import ShardReport
 from mediascribe.plan import Plan
 from mediascribe.run import RunFile
 from mediascribe.session import Session

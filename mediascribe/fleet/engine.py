@@ -23,9 +23,9 @@ from mediascribe.fleet import worker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mediascribe.describe import ShardReport
     from mediascribe.fleet.worker import Station
     from mediascribe.job_sections import EngineSection
+    from mediascribe.landing import ShardReport
 
 INSTALL: Final = "pip install 'mediascribe[dask]'"
 SHARDS_AT_ONCE: Final = 2  # in a process: the next begins while the last answers of the one before come in

@@ -17,12 +17,12 @@ import msgspec
 
 from mediascribe import journal
 from mediascribe.attempts import Watch
-from mediascribe.describe import ShardReport, keep_report
 from mediascribe.errors import StoreError
 from mediascribe.fleet import engine, takeover
 from mediascribe.fleet.errand import errand_of, ship_rows
 from mediascribe.fleet.ledger import Ledger
 from mediascribe.fleet.pulse import LEAD, LostError, Pulse, Terms, order
+from mediascribe.landing import ShardReport, keep_report
 from mediascribe.pacing import Pacing
 from mediascribe.spending import Spent
 

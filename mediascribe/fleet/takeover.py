@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from mediascribe import dataset, journal
-from mediascribe.describe import REPORT, ShardReport
 from mediascribe.domain import Shard
 from mediascribe.fleet.pulse import LOOKS, LostError, Watch, order
 from mediascribe.fleet.shelf import FLEET, PLACE, Shelf
 from mediascribe.journal import Sent
+from mediascribe.landing import REPORT, ShardReport
 from mediascribe.store import LocalStore, shipping
 
 if TYPE_CHECKING:

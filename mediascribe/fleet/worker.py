@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mediascribe import __version__, telemetry
 from mediascribe.attempts import Reach
 from mediascribe.budget import Budget
-from mediascribe.describe import Describer, ShardReport, Spot
+from mediascribe.describe import Describer
 from mediascribe.domain import Failure
 from mediascribe.errors import ConfigError
 from mediascribe.fleet import takeover
@@ -29,6 +29,7 @@ from mediascribe.fleet.member import Member
 from mediascribe.fleet.notes import Rows
 from mediascribe.fleet.pulse import LEAD, LostError, Pulse, Terms, Watch
 from mediascribe.job_sections import BudgetSection
+from mediascribe.landing import ShardReport, Spot
 from mediascribe.session import connected
 from mediascribe.store import LocalStore, shipping
 from mediascribe.weights import Weights

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from mediascribe.attempts import Watch
     from mediascribe.case import Case
-    from mediascribe.describe import ShardReport
     from mediascribe.domain import Completion, Failure, Record, Shard
     from mediascribe.job import Job
+    from mediascribe.landing import ShardReport
     from mediascribe.pacing import Use
 
 __all__ = ["OFF", "Described", "Off", "Telemetry", "Tried", "opened"]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span, Tracer
 
-    from mediascribe.describe import ShardReport
     from mediascribe.domain import Request, Shard, Usage
+    from mediascribe.landing import ShardReport
     from mediascribe.spending import Spend
 
     Value = str | int | float | bool | list[str]

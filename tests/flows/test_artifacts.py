@@ -10,8 +10,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from mediascribe.describe import ShardReport
 from mediascribe.domain import Shard
+from mediascribe.landing import ShardReport
 from mediascribe.report.notes import ending
 from mediascribe.run import TOKEN_COLUMNS, ErrorGroup, Outcome, RunFile, Tally
 from mediascribe.spending import Spent

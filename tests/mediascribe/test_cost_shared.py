@@ -18,8 +18,8 @@ from mediascribe.cost.reconciliation import ours
 from mediascribe.cost.reconciliation.workspace import workspace
 from mediascribe.cost.rows import ALL
 from mediascribe.cost.source import opened
-from mediascribe.describe import Landing
 from mediascribe.domain import Cost
+from mediascribe.landing import Landing
 from mediascribe.plan import Due
 from mediascribe.sharing import shared
 

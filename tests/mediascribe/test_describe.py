@@ -15,10 +15,11 @@ from mediascribe import answer, dataset, models, plan, pricing, prompt, recovery
 from mediascribe.attempts import Reach
 from mediascribe.budget import Budget
 from mediascribe.client import Client
-from mediascribe.describe import Describer, Landing
+from mediascribe.describe import Describer
 from mediascribe.domain import Item, Media
 from mediascribe.job import Job
 from mediascribe.journal import Answered, Journal, Sent, place
+from mediascribe.landing import Landing
 from mediascribe.lanes import Lanes
 from mediascribe.question import Question
 from mediascribe.sandbox import Behaviour, Fault, Sandbox

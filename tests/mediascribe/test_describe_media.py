@@ -9,9 +9,9 @@ from films import RED, film, tone
 from films import sound as sound_file
 
 from mediascribe import dataset, doctor, journal, plan, recovery, run
-from mediascribe.describe import Landing
 from mediascribe.inputs import check
 from mediascribe.journal import Split
+from mediascribe.landing import Landing
 from mediascribe.pieced import number, pieces_of
 from mediascribe.session import connected
 from mediascribe.verification import verify

@@ -21,11 +21,11 @@ from mediascribe.attempts import Watch
 from mediascribe.breaker import Outage
 from mediascribe.budget import BudgetView, Spend
 from mediascribe.case import Case
-from mediascribe.describe import ShardReport
 from mediascribe.domain import Completion, Failure, Item, Media, Record, Request, Shard, Usage
 from mediascribe.errors import RateLimitedError, TransientError
 from mediascribe.job import Job
 from mediascribe.journal import Sent
+from mediascribe.landing import ShardReport
 from mediascribe.pacing import Pacing, Use
 from mediascribe.telemetry import providers, settings
 from mediascribe.telemetry.measures import Measures

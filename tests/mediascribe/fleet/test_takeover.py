@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from mediascribe import dataset, journal
-from mediascribe.describe import REPORT, ShardReport
 from mediascribe.errors import StoreError
 from mediascribe.fleet import pulse as pulses
 from mediascribe.fleet import takeover
@@ -17,6 +16,7 @@ from mediascribe.fleet.pulse import Beat, LostError, Pulse, Terms, Watch
 from mediascribe.fleet.shelf import Shelf
 from mediascribe.fleet.takeover import Hold
 from mediascribe.journal import Answered, Journal, Sent
+from mediascribe.landing import REPORT, ShardReport
 from mediascribe.store import LocalStore, shipping
 
 RUN = "20261123T014500Z-3fa9c1"

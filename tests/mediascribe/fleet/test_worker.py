@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from mediascribe import dataset, journal, run
-from mediascribe.describe import ShardReport
 from mediascribe.errors import ConfigError, StoreError
 from mediascribe.fleet import engine, lead, takeover
 from mediascribe.fleet import errand as errands
@@ -31,6 +30,7 @@ from mediascribe.fleet.pulse import LostError, Terms
 from mediascribe.fleet.shelf import Shelf
 from mediascribe.fleet.standing import FleetStanding
 from mediascribe.job_sections import EngineSection
+from mediascribe.landing import ShardReport
 from mediascribe.report.progress import Meter
 from mediascribe.sandbox import Behaviour, Sandbox
 from mediascribe.session import session
