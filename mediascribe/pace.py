@@ -19,10 +19,10 @@ from typing import Final
 
 from mediascribe.quota import SPAN_S, Tally
 
-# The curve starts at 95 % of the ceiling, passes it after 12 s, and its double after 22 s.
-_BELOW: Final = 0.05
-_PLATEAU_S: Final = 12.0
-_DOUBLES_S: Final = 10.0
+# The curve starts at 93 % of the ceiling, passes it after 16 s, and its double after 24 s.
+_BELOW: Final = 0.07
+_PLATEAU_S: Final = 16.0
+_DOUBLES_S: Final = 8.0
 # Below this pace probing is stretched, so that it costs no larger a share of the requests.
 _PROBED_PER_S: Final = 5.0
 _STRETCHED_AT_MOST: Final = 4.0
