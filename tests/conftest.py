@@ -1,4 +1,4 @@
-"""Which tests are wide: what takes many cases to say, or a whole gateway of one's own, is left out of the quick run."""
+"""Which tests are wide, and left out of the quick run: many cases, or a gateway, media or processes of their own."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-_SANDBOX = Path(__file__).parent / "mediascribe/sandbox"
+_ITS_OWN = [Path(__file__).parent / "mediascribe" / name for name in ("fleet", "media", "sandbox")]
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         hypothesis = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-        if hypothesis or _SANDBOX in item.path.parents:
+        if hypothesis or any(folder in item.path.parents for folder in _ITS_OWN):
             item.add_marker(pytest.mark.wide)
