@@ -11,6 +11,7 @@ without and with shrinking; bytes are those of the files, before base64.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import dataclasses
 import io
 import json
@@ -25,8 +26,14 @@ import numpy as np
 from PIL import Image
 
 from mediascribe import models
+from mediascribe.domain import Media, Request
 from mediascribe.errors import MediaError
 from mediascribe.job_sections import MediaSection
+from mediascribe.media.fetch import Fetcher
+from mediascribe.media.guard import guard
+from mediascribe.media.lane import MediaLane
+from mediascribe.media.places import Places
+from mediascribe.media.pool import Pool
 from mediascribe.media.shrink import Inline, shrink
 from mediascribe.media.sizes import best_size
 from mediascribe.media.tokens import Facts, expected
@@ -36,6 +43,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data" / "samples" / "images"
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from media_hosts import MediaHost  # noqa: E402 - of the tests
+
 PLENTY = 15 * 10**6
 REFERENCE = "gemini-2.0-flash"
 FAMILIES = (
@@ -197,12 +207,44 @@ def figure(step: str, what: str, value: float, unit: str, *, least: float | None
 MODELS = {name: models.load(ROOT / "configs" / "models.toml").get(name) for name in FAMILIES}
 RATIOS = (4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9, 9 / 16, 1.0, 1.35, 1.91, 0.8)
 
+
+def looks(step: str, times: int) -> list[Figure]:
+    """Looks through the whole lane: a host on loopback, sockets, guard, header, rules."""
+    count = 2_000
+    wall_s, cpu_s = min(asyncio.run(_looked(count)) for _ in range(times))
+    return [
+        figure(step, "through the whole lane", count / wall_s, "looks a second", least=500.0),
+        figure(step, "processor time, that of the host among it", cpu_s / count * 1000, "ms a look"),
+    ]
+
+
+async def _looked(count: int) -> tuple[float, float]:
+    """Seconds of *count* looks, of the clock and of the processor."""
+    with MediaHost() as host:
+        url = host.put("/a.jpg", (SAMPLES / "city.jpg").read_bytes())
+        how = MediaSection(allow=["127.0.0.1"], ports=[host.port], per_host=64)
+        async with Fetcher(how, guard(how)) as fetcher, Pool() as pool:
+            lane = MediaLane(how, MODELS[REFERENCE], "chat", Places(how, fetcher), pool)
+            media = (Media(kind="image", url=url),)
+            request = Request(model=REFERENCE, dialect="chat", prompt="?", media=media, identity=media)
+            left = iter(range(count))
+
+            async def look() -> None:
+                for _ in left:
+                    await lane.prepare(request)
+
+            began = time.perf_counter(), time.process_time()
+            await asyncio.gather(*(look() for _ in range(how.concurrency)))
+            return time.perf_counter() - began[0], time.process_time() - began[1]
+
+
 # One function a step: it takes its name and how often to measure (1 or 3), and gives its figures.
 STEPS: dict[str, Callable[[str, int], list[Figure]]] = {
     "picture, by size": by_size,
     "picture, by family": by_family,
     "picture, by shape": shapes,
     "picture, samples": samples,
+    "looks": looks,
 }
 
 
