@@ -42,6 +42,12 @@ _QUIET_PREFECT: Final = {
     "DO_NOT_TRACK": "1",
 }
 
+# Under a server of somebody's own, its pages have the log lines, and the terminal stays as quiet.
+_QUIET_TERMINAL: Final = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "DO_NOT_TRACK": "1",
+}
+
 app = App(
     name="mediascribe",
     version=__version__,
@@ -122,7 +128,8 @@ app.command(shown)
 def main(tokens: list[str] | None = None) -> None:
     """Run one command and leave with its exit status."""
     served = (sys.argv[1:] if tokens is None else tokens)[:1] == ["serve"]  # its runs log to the server
-    for name, value in () if served else _QUIET_PREFECT.items():
+    quiet = _QUIET_TERMINAL if "PREFECT_API_URL" in os.environ else _QUIET_PREFECT
+    for name, value in () if served else quiet.items():
         os.environ.setdefault(name, value)
     try:
         status = app(tokens, exit_on_error=False, print_error=False)
