@@ -82,7 +82,7 @@ class Station:
         self._opened = self._call(self._open())
         try:
             self._describer: Describer = self._opened.result(_OPENING_S)
-        except BaseException:
+        except BaseException:  # whatever ends it, its loop and connections are closed
             self._leave()
             raise
 

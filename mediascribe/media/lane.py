@@ -77,7 +77,7 @@ class MediaLane:
             for place, media in enumerate(request.media):
                 seen.append(await self._medium(media, (place, len(request.media))))
             made = _prepared(request, seen)
-        except BaseException:
+        except BaseException:  # whatever ends it, the room is given back
             for one in seen:
                 self._room.leave(one.held_bytes)
             raise
@@ -164,7 +164,7 @@ class MediaLane:
                 )
             else:
                 cuts = [fitting.Cut(sent=(fitting.Sent(kind=media.kind, url=media.url, facts=looked.facts()),))]
-        except BaseException:
+        except BaseException:  # whatever ends it, the room is given back
             self._room.leave(held)
             raise
         made = sum(len(sent.url) for cut in cuts for sent in cut.sent)
