@@ -142,9 +142,10 @@ class Describer:
         item, entries = due.item, desk.found.rows.get(due.item.row_number, ())
         if item.problem:
             return None, desk.land(Record(item=item, reason=due.reason, outcome=item.problem))
-        if due.leader is not None:
+        # One that was asked itself before a resume has entries of its own: it may lead, and waits for nobody.
+        if due.leader is not None and not (entries and desk.is_led(due.leader)):
             shares, more = desk.shares(due.leader, due)
-            if shares and not entries:
+            if shares:
                 return None, more
         try:
             request = self._question.request(item)

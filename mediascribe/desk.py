@@ -102,9 +102,13 @@ class Desk:
             return False, []
         return True, [] if met is False else self.land(met)
 
+    def is_led(self, key: Hashable) -> bool:
+        """Whether a row leads the group *key*, asked or answered."""
+        return key in self._sharing
+
     def lead(self, due: Due) -> None:
         """*due* has its own record, which is good for those of its group that `follow`."""
-        if due.leader is not None:
+        if due.leader is not None and not self.is_led(due.leader):
             self.shares(due.leader, due)
 
     def follow(self, due: Due) -> None:

@@ -42,6 +42,9 @@ class Sharing:
         """No row has come yet."""
         self._groups: dict[Hashable, _Group] = {}
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._groups
+
     def enter(self, key: Hashable, due: Due, media: MediaFacts | None = None) -> Record | bool:
         """*due* comes, as one of the group *key*: its record, or True: it leads and is asked, or False: it waits."""
         group = self._groups.get(key)

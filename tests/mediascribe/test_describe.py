@@ -18,7 +18,7 @@ from mediascribe.client import Client
 from mediascribe.describe import Describer
 from mediascribe.domain import Item, Media
 from mediascribe.job import Job
-from mediascribe.journal import Answered, Journal, Sent, place
+from mediascribe.journal import Answered, GaveUp, Journal, Sent, Unanswered, place
 from mediascribe.landing import Landing
 from mediascribe.lanes import Lanes
 from mediascribe.question import Question
@@ -505,3 +505,41 @@ async def test_each_row_may_be_asked(bench, store, gateway):
     await bench(rows, media={"same_once": False})
     assert len(gateway.ledger()) == 2
     assert {row["answered_by"] for row in rows_of(store).values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("leaders", "status"),
+    [
+        pytest.param(
+            [Unanswered(row=1, at=2.0, error_class="server", message="500", in_doubt=False), GaveUp(row=1, at=2.0)],
+            "failed",
+            id="its leader has failed",
+        ),
+        pytest.param([], "ok", id="its leader is still asked"),
+    ],
+)
+async def test_a_resumed_row_that_was_asked_itself_stands_once(bench, store, gateway, leaders, status):
+    """Its own answer is its result, whatever has become of its leader; a third row gets the answer of one of them."""
+    rows = [dataclasses.replace(items("a")[0], item_id=f"a{n}", row_number=n) for n in (1, 2, 3)]
+    answer = {
+        "id": "chatcmpl-x",
+        "model": GEMINI,
+        "choices": [{"message": {"content": "From the journal."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 270, "completion_tokens": 5, "total_tokens": 275},
+    }
+
+    def killed_before(made):
+        with Journal(place(store.work, made.shards[0])) as log:
+            log.append(Sent(row=1, key="k", at=1.0))
+            for entry in leaders:
+                log.append(entry)
+            log.append(Sent(row=2, key="k", at=3.0))
+            log.append(Answered(row=2, at=4.0, latency_s=1.0, status=200, headers={}, text=json.dumps(answer)))
+
+    *_, closed = await bench(rows, before=killed_before)
+    found = rows_of(store)
+    assert {name: row["status"] for name, row in found.items()} == {"a1": status, "a2": "ok", "a3": "ok"}
+    assert (found["a2"]["description"], found["a2"]["answered_by"]) == ("From the journal.", None)
+    assert found["a3"]["answered_by"] in {"a1", "a2"}
+    assert (closed.wrote.rows, closed.wrote.duplicates) == (3, 0)
+    assert len(gateway.ledger()) == (1 if status == "ok" else 0)
