@@ -75,7 +75,9 @@ def _rewrite(url: str, *, identity: bool) -> str:
             return REDACTED
         host = parts.netloc.rpartition("@")[2]
         base, query = urlunsplit((parts.scheme, host, parts.path, "", "")), parts.query
-    members = re.split("[&;]", query) if query else []
+    if not query:
+        return base
+    members = re.split("[&;]", query)
     members = _identifying(members) if identity else [_redacted(member) for member in members]
     return f"{base}?{'&'.join(members)}" if members else base
 
