@@ -6,14 +6,14 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mediascribe import answer, budget, job, manifest, models, plan, pricing, prompt, run, store, takedown
 from mediascribe.budget import Budget
 from mediascribe.dataset import RunFacts, schema
 from mediascribe.errors import ConfigError, DiskError
 from mediascribe.media.guard import guard
-from mediascribe.plan import Order, Plan
+from mediascribe.plan import Order, Plan, apart
 from mediascribe.pricing import places
 from mediascribe.run import Outcome, RunFile
 from mediascribe.wanted import EVERYTHING
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from mediascribe.answer import Schema
-    from mediascribe.domain import MediaKind, Reason
+    from mediascribe.domain import Failure, Item, MediaKind, Reason
     from mediascribe.job import Job
-    from mediascribe.job_sections import GatewaySection
+    from mediascribe.job_sections import GatewaySection, MediaSection
     from mediascribe.manifest import Manifest
     from mediascribe.manifest.listing import Items
     from mediascribe.models import Model, ModelTable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mediascribe.prompt import Prompt
     from mediascribe.store import Store
     from mediascribe.wanted import Wanted
+
+_LONG_BYTES: Final = 2**19  # of a manifest, some 5,000 rows: below that a process of its own takes longer than its work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +58,15 @@ class Inputs:
 
     def plan(self, reasons: tuple[Reason, ...], wanted: Wanted = EVERYTHING) -> Plan:
         """Compare the manifest with the current results: a new run's plan, of the rows due for one of *reasons*."""
+        draw_up = apart.draw_up if self.manifest.size_bytes > _LONG_BYTES else plan.draw_up
+        order, into = self.order(reasons, wanted), plan.folder(self.store)
         try:
-            return plan.make(self.items(), self.facts(), self.order(reasons, wanted), self.store)
+            made = draw_up(self.items(), self.facts(), order, self.store, into)
+            plan.begin(made, self.store)
         except OSError as error:
             said = error.strerror or str(error)
             raise DiskError(f"{self.store.work} cannot take the plan: {said}: free space there") from None
+        return made
 
     def order(self, reasons: tuple[Reason, ...], wanted: Wanted, *, examples: int = 0) -> Order:
         """What to plan: of the rows due for one of *reasons* those *wanted*; *examples* of each are kept."""
@@ -83,7 +89,7 @@ class Inputs:
 
     def items(self) -> Items:
         """The manifest's items; one whose media the model or the dialect cannot take has that as its problem."""
-        return self.manifest.checked(lambda item: models.refusal(self.model, self.dialect, item, self.job.media))
+        return self.manifest.checked(_Check(self.model, self.dialect, self.job.media))
 
     def warnings(self) -> list[str]:
         """What is known to be wrong with the model and these parameters; nothing of the sandbox's, which serves all."""
@@ -122,6 +128,18 @@ class Inputs:
             carry=self.job.manifest.carry,
             answer=self.schema.columns if self.schema else {},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What `models.refusal` finds; a value, so that it can go to another process."""
+
+    model: Model | None
+    dialect: str
+    media: MediaSection
+
+    def __call__(self, item: Item) -> Failure | None:
+        return models.refusal(self.model, self.dialect, item, self.media)
 
 
 def check(job_path: str, *, keyless: bool = False) -> Inputs:

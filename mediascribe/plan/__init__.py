@@ -2,7 +2,8 @@
 
 The manifest is staged as a Parquet file, compared with the current results by DuckDB out of core, and the rows to ask
 are copied in manifest order: memory stays bounded, whatever the manifest's length. `comparison` finds the reasons,
-`selection` narrows them down, `condition` reads a `where`, `files` writes and reads.
+`selection` narrows them down, `condition` reads a `where`, `files` writes and reads; `apart` does all that in another
+process.
 
 The plan is a Parquet file under `_work/plans/` with mode 0600 (its URLs are whole, signatures included) and a JSON file
 beside it, written last: a plan without it was never finished. Both go when the run is closed.
@@ -20,11 +21,9 @@ from mediascribe.dataset import RunFacts
 from mediascribe.domain import Reason, Shard
 from mediascribe.errors import ConfigError
 from mediascribe.manifest.listing import Items
-from mediascribe.plan import condition, files, same
-from mediascribe.plan.comparison import Comparison
+from mediascribe.plan import files
 from mediascribe.plan.files import Due, items, read
 from mediascribe.plan.order import Example, Order
-from mediascribe.plan.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -114,6 +113,11 @@ def draw_up(items: Iterable[Item], facts: RunFacts, order: Order, store: Store, 
             condition.
         CorruptError: the results cannot be read.
     """
+    # DuckDB, for those who plan: a process that asks about a plan of another's making does without.
+    from mediascribe.plan import condition, same  # noqa: PLC0415 - as above
+    from mediascribe.plan.comparison import Comparison  # noqa: PLC0415 - as above
+    from mediascribe.plan.selection import Selection  # noqa: PLC0415 - as above
+
     listed = items if isinstance(items, Items) else None
     fingerprint = listed.fingerprint() if listed else None
     wanted = condition.read(order.where, listed, facts) if order.where else None

@@ -1,0 +1,74 @@
+"""Apart: a plan drawn up in a process of its own, whose memory goes when it is done.
+
+Comparing 1,000,000 rows takes some hundred MB for some seconds, which a process keeps that goes on to ask about them
+for hours. The other process reads its order from standard input, and writes what came of it to standard output. It dies
+with the process that waits for it, and never makes a plan that of a run: only who holds the output's lease may.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+from mediascribe.errors import MediascribeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mediascribe.dataset import RunFacts
+    from mediascribe.manifest.listing import Items
+    from mediascribe.plan import Plan
+    from mediascribe.plan.order import Order
+    from mediascribe.store import Store
+
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+
+
+def draw_up(items: Items, facts: RunFacts, order: Order, store: Store, into: Path) -> Plan:
+    """What `plan.draw_up` gives, and raises.
+
+    Raises:
+        MediascribeError: the process was ended from outside.
+    """
+    wanted = pickle.dumps((os.getpid(), (items, facts, order, store, into)))
+    command = [sys.executable, "-m", "mediascribe.plan.apart"]
+    done = subprocess.run(command, input=wanted, stdout=subprocess.PIPE, check=False)  # noqa: S603 - our own words
+    if done.returncode:
+        raise MediascribeError(f"the plan was not made: {_ended(done.returncode)}; start again, nothing was sent")
+    drawn: Plan | Exception = pickle.loads(done.stdout)  # noqa: S301 - from the process just started
+    if isinstance(drawn, Exception):
+        raise drawn
+    return drawn
+
+
+def _ended(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "its process was killed, perhaps because this machine has too little memory"
+    return f"its process ended with status {status}"
+
+
+def main() -> None:
+    """Carry out the order on standard input. Ctrl-C is for the process that waits."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent, order = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from the process that started this one
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
+    from mediascribe import plan  # noqa: PLC0415 - the module that this one belongs to
+
+    drawn: Plan | Exception
+    try:
+        drawn = plan.draw_up(*order)
+    except (MediascribeError, OSError) as error:
+        drawn = error
+    sys.stdout.buffer.write(pickle.dumps(drawn))
+
+
+if __name__ == "__main__":
+    main()
