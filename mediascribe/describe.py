@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from mediascribe.landing import ShardReport, Spot, disk_error, keep_report, publ
 from mediascribe.pieced import Pieced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from mediascribe.attempts import Reach, Watch
     from mediascribe.domain import Request
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _SYNC_EVERY_S: Final = 1.0
 _WORKERS_AT_MOST: Final = 1_000  # of "auto"
+_BEGUN_AT_ONCE: Final = 50
 
 
 class Describer:
@@ -37,6 +39,8 @@ class Describer:
     def __init__(self, question: Question, reach: Reach, landing: Landing, announce: Callable[[Record], None]) -> None:
         """Bring together what was made apart; *announce* hears of every record. Nothing is sent yet."""
         self._question, self._landing, self._announce = question, landing, announce
+        # One part at a time, in one thread: two would take twice the memory, and keep it.
+        self._lander = ThreadPoolExecutor(1, thread_name_prefix="landing")
         self._attempts, self._media, self._telemetry = Attempts(question, reach), reach.media, reach.telemetry
 
     def drain(self, why: str) -> None:
@@ -60,15 +64,16 @@ class Describer:
         return report
 
     async def _describe(self, shard: Shard, spot: Spot | None) -> ShardReport:
-        store = self._landing.store
-        if dataset.has_part(store, shard):
+        if await asyncio.to_thread(dataset.has_part, self._landing.store, shard):
             return ShardReport(name=shard.name, rows=0, part=dataset.part_name(shard), in_doubt=0, torn=(), spent={})
-        spot = spot or Spot(folder=journal.place(store.work, shard), seal=_ours)
-        desk = Desk(journal.replay(spot.folder), self._announce, self._question.facts, shard)
+        spot = spot or Spot(folder=journal.place(self._landing.store.work, shard), seal=_ours)
+        found = await asyncio.to_thread(journal.replay, spot.folder)
+        desk = Desk(found, self._announce, self._question.facts, shard)
         try:
             with Journal(spot.folder, ballast=self._landing.ballast, on_full=self._full) as desk.log:
                 await self._answer(Ahead(plan.read(shard)), desk)
-            return await asyncio.to_thread(self._land, shard, desk, spot)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._lander, self._land, shard, desk, spot)
         except* OSError as errors:
             raise disk_error(errors, self._landing) from None
 
@@ -84,13 +89,11 @@ class Describer:
             async with asyncio.TaskGroup() as group:
                 count = workers(self._question.job.limits.concurrency)
                 if self._media is None:
-                    for _ in range(count):
-                        group.create_task(self._work(rows, desk))
+                    await _begin_all(group, count, lambda: self._work(rows, desk))
                 else:
                     ready: asyncio.Queue[Row | None] = asyncio.Queue(self._media.ahead)
                     group.create_task(self._look_ahead(rows, desk, ready, count))
-                    for _ in range(count):
-                        group.create_task(self._work_on(ready, desk))
+                    await _begin_all(group, count, lambda: self._work_on(ready, desk))
         finally:
             syncing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -248,6 +251,14 @@ def _asked_beside_media(request: Request) -> tuple[object, ...]:
 def workers(concurrency: int | str) -> int:
     """How many rows of a shard are in hand at a time."""
     return concurrency if isinstance(concurrency, int) else _WORKERS_AT_MOST
+
+
+async def _begin_all(group: asyncio.TaskGroup, count: int, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Have *count* of *group* at *work*; some at a time: each opens a connection, and others want the loop as well."""
+    for begun in range(1, count + 1):
+        group.create_task(work())
+        if begun % _BEGUN_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 async def _keep_synced(log: Journal) -> None:

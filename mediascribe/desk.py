@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import pyarrow as pa
-
 from mediascribe.columns import schema, to_batch
+from mediascribe.pile import Pile
 from mediascribe.sharing import Sharing, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    import pyarrow as pa
 
     from mediascribe import journal
     from mediascribe.case import Case
@@ -69,7 +70,7 @@ class Desk:
     ) -> None:
         """Start from what the journal *found* of *shard*; *announce* hears of every record."""
         self.found, self._facts, self._shard = found, facts, shard
-        self._batches: list[pa.RecordBatch] = []
+        self._pile = Pile(schema(facts.carry, facts.answer))
         self._records: list[Record] = []
         self.cases = Cases()
         self._announce = announce
@@ -77,15 +78,14 @@ class Desk:
         self._led: dict[int, list[Hashable]] = {}
 
     def results(self) -> pa.Table:
-        """All records in the order of the manifest, as rows of the part."""
+        """All records in the order of the manifest, as rows of the part; for once, when no more will land."""
         self._pack()
-        table = pa.Table.from_batches(self._batches, schema(self._facts.carry, self._facts.answer))
-        return table.sort_by("row_number")
+        return self._pile.take()
 
     def _pack(self) -> None:
         """Turn the last records into Arrow's compact form: a few at a time, so that nobody waits for long."""
         if self._records:
-            self._batches.append(to_batch(self._facts, self._shard, self._records))
+            self._pile.add(to_batch(self._facts, self._shard, self._records))
             self._records = []
 
     def shares(self, key: Hashable, due: Due, media: MediaFacts | None = None) -> tuple[bool, list[Due]]:

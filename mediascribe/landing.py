@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import pyarrow as pa
 
 from mediascribe import dataset, journal
 from mediascribe.errors import DiskError
@@ -14,8 +15,6 @@ from mediascribe.spending import Spent
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pyarrow as pa
 
     from mediascribe.ballast import Ballast
     from mediascribe.dataset import RunFacts
@@ -94,4 +93,8 @@ def keep_report(folder: Path, report: ShardReport) -> None:
 
 def publish(store: Store, facts: RunFacts, shard: Shard, results: pa.Table) -> str | None:
     """Write the part of *results*, which are in manifest order; a shard without any has none."""
-    return dataset.write_part(store, facts, replace(shard, rows=len(results)), results) if len(results) else None
+    if not len(results):
+        return None
+    part = dataset.write_part(store, facts, replace(shard, rows=len(results)), results)
+    pa.default_memory_pool().release_unused()  # what writing took: the next part is an hour away
+    return part
