@@ -72,6 +72,7 @@ class Describer:
         try:
             with Journal(spot.folder, ballast=self._landing.ballast, on_full=self._full) as desk.log:
                 await self._answer(Ahead(plan.read(shard)), desk)
+                await asyncio.to_thread(desk.log.sync)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._lander, self._land, shard, desk, spot)
         except* OSError as errors:

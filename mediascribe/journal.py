@@ -172,10 +172,10 @@ class Journal:
 
     def close(self) -> None:
         """Sync and close; an empty segment is removed."""
-        if self._size:
-            self.sync()
-        else:
+        if not self._size:
             self.path.unlink()
+        elif not self.is_synced:
+            self.sync()
         for descriptor in (*self._full, self._fd):
             os.close(descriptor)
 

@@ -1,5 +1,6 @@
 """What a job file names is opened once, and whatever a person got wrong is found before anything is sent."""
 
+import gc
 import json
 
 import pytest
@@ -186,3 +187,12 @@ def test_warnings_are_about_real_gateways_only(job_file, monkeypatch):
     assert check(job_file()).warnings() == []
     (warning,) = check(job_file(base_url="https://api.mixrouter.com/v1")).warnings()
     assert "2026-06-01" in warning
+
+
+async def test_the_collector_is_as_it_was_after_a_run(job_file):
+    """While rows are in flight it looks for cycles less often; whoever called has it back as it was."""
+    before = gc.get_threshold()
+    async with session.session(job_file(base_url="sandbox")):
+        assert gc.get_threshold() > before
+        assert gc.get_freeze_count()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
