@@ -163,6 +163,12 @@ class LimitsSection(ModelLimits):
         1.0, ge=0, le=60, description="what a late start may catch up on, in seconds' worth of requests"
     )
     outage_stop_s: float = Field(900.0, gt=0, description="seconds without any answer after which the run stops")
+    common: str | None = Field(
+        None, min_length=1, description="folder or place in a bucket where runs with the same key share their quota"
+    )
+    share: float = Field(
+        1.0, gt=0, le=1, description="of the common quota, while other runs want theirs; 1: what others leave"
+    )
     models: dict[str, ModelLimits] = Field(
         default_factory=dict, description="models that have a quota of their own, such as fallbacks"
     )
@@ -173,6 +179,12 @@ class LimitsSection(ModelLimits):
         if value == "auto" or (type(value) is int and 1 <= value <= _MOST_IN_FLIGHT):
             return value
         raise ValueError(f'wants a number of requests in flight, 1 to {_MOST_IN_FLIGHT:,}, or "auto"')
+
+    @model_validator(mode="after")
+    def _a_share_is_of_something(self) -> LimitsSection:
+        if self.common is None and self.share < 1:
+            raise ValueError("has a `share` of no quota: say with `common` where runs meet that share it")
+        return self
 
 
 class Caps(Section):

@@ -22,7 +22,9 @@ class Means(BaseModel):
     """What a run may spend, and how much of the quota it takes.
 
     The share is of requests and tokens a minute, and of requests in flight where the job gives a number; where the
-    quota is learned from refusals there is nothing to take a share of. Caps of day and month hold as they are.
+    quota is learned from refusals there is nothing to take a share of. Of a quota in common with other runs
+    (`limits.common`) it is what this run gets while those want theirs, and all that they leave. Caps of day and month
+    hold as they are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,7 +38,10 @@ class Means(BaseModel):
         if self.budget is not None:
             changes["budget"] = job.budget.model_copy(update=dict(self.budget))
         if self.share < 1:
-            changes["limits"] = _scaled(job.limits, self.share)
+            common = job.limits.common is not None
+            changes["limits"] = (
+                job.limits.model_copy(update={"share": self.share}) if common else _scaled(job.limits, self.share)
+            )
         return job.model_copy(update=changes)
 
 

@@ -110,7 +110,7 @@ def why(bound: Bound | None, causes: Causes) -> str | None:
     """*bound* in one sentence."""
     quotas, pace, outage = causes.quotas, causes.pace.per_s, causes.outage
     if causes.is_silent and bound == "requests_per_minute":
-        return "waiting for the lead of the run"
+        return "waiting for a share of the quota"
     what = "share of the quota:" if causes.is_lent else "quota of"
     sentences: dict[Bound, str] = {"window": f"as many requests are in flight as may be: {causes.window:,}"}
     if quotas.requests:

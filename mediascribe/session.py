@@ -25,14 +25,14 @@ from mediascribe.attempts import Reach
 from mediascribe.ballast import Ballast
 from mediascribe.client import Client
 from mediascribe.describe import Describer, workers
-from mediascribe.fleet import takeover
-from mediascribe.fleet.pulse import Terms
+from mediascribe.fleet import common, takeover
 from mediascribe.inputs import Inputs, check, named
 from mediascribe.landing import Landing
 from mediascribe.lanes import Lanes
 from mediascribe.media.address import is_ours
 from mediascribe.question import Question
 from mediascribe.store import LocalStore, shipping
+from mediascribe.store.terms import Terms
 from mediascribe.weights import Weights
 
 if TYPE_CHECKING:
@@ -156,14 +156,16 @@ async def session(job_path: str, tell: Callable[[str], None] = _nobody) -> Async
     """Hold the output's lease and the gateway's connections for the run of one job; *tell* hears what is waited for.
 
     Raises:
-        ConfigError: see `check`; or another run holds the output.
+        ConfigError: see `check`; or another run holds the output, or the place of a common quota cannot be used.
         StoreError: the output's bucket cannot be reached.
     """
     inputs = check(job_path)
+    with named(job_path):
+        await asyncio.to_thread(common.place, inputs.job.limits)
     with ExitStack() as stack:
         holding = store.lease(inputs.store, holder=f"mediascribe run {job_path}", tell=tell)
         held = await asyncio.to_thread(stack.enter_context, holding)
-        await asyncio.to_thread(takeover.clear, inputs.store, Terms(), tell)
+        await asyncio.to_thread(takeover.clear, inputs.store, Terms(ttl_s=inputs.job.engine.dead_after_s), tell)
         for line in await asyncio.to_thread(shipping.fetch, inputs.store):
             tell(line)
         await asyncio.to_thread(_tidy, inputs)

@@ -21,6 +21,7 @@ from mediascribe import columns, models, plan, recovery, run, store, takedown, t
 from mediascribe.attempts import Reach
 from mediascribe.describe import Describer
 from mediascribe.errors import ConfigError
+from mediascribe.fleet.common import joined
 from mediascribe.job_sections import Caps
 from mediascribe.landing import Landing
 from mediascribe.plan import Order
@@ -142,6 +143,7 @@ async def bench(
         _see_that_all_is_counted(first)
         stack.callback(trial_spending.settle, first.store, first.prices)
         opened = [await stack.enter_async_context(connected(side.inputs)) for side in sides]
+        await stack.enter_async_context(joined(first.job, opened[0].lanes))
         asked = _Asked(
             items=items,
             place=_place(first.store),
@@ -173,7 +175,8 @@ async def kept(job_path: str, wanted: Draw, ears: Ears | None = None) -> AsyncIt
             raise ConfigError(f"{job_path}: every row has its result: leave out --keep to ask some all the same")
         records: list[Record] = []
         describer = opened.describer(made, _both(records.append, ears.announce))
-        yield Bench([_Table(name="job", made=made, describer=describer, landing=landing, records=records)])
+        async with joined(inputs.job, opened.lanes):
+            yield Bench([_Table(name="job", made=made, describer=describer, landing=landing, records=records)])
 
 
 def _see_that_all_is_counted(inputs: Inputs) -> None:

@@ -12,5 +12,9 @@ Rules of this package:
    member began to write that note, on the member's clock; for the lead, from the moment when it had read it, and a
    second longer. So only the speed of the clocks has to agree, and no machine may sleep (a frozen process may).
 4. A quota that is not used, or not renewed, comes back by itself. Money does not: what a dead member may have spent
-   counts at its worst until its journal is read.
+   counts at its worst, for this run. Its journal could tell better, but not for sure: what it sent after the last
+   shipping is not in the bucket, and a process that was frozen hears its answers later. The next start counts exactly.
+5. Runs with the same key meet at a place in a store (`common.py`), and divide one quota in the same way. The lead there
+   is one of them; rule 1 holds for it with one change: when it leaves or dies the members go by the next one's grants,
+   which lends nothing before what the old one lent has ended, or is known.
 """

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from mediascribe.fleet.notes import LIFE_S, SLICE_S, LaneNote, Note
+from mediascribe.fleet.notes import COMMON_SLICE_S, LIFE_S, SLICE_S, LaneNote, Note
 from mediascribe.fleet.purses import Holder
 from mediascribe.spending import Spend
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Health = Literal["alive", "late", "dead", "left"]
 
-_GUARD_S: Final = 1.0  # what left at the last moment is on its way; clocks run unevenly
+GUARD_S: Final = 1.0  # what left at the last moment is on its way; clocks run unevenly
 _LATE_S: Final = 2.5 * SLICE_S
 _UNLENT: Final = LaneNote()
 
@@ -73,12 +73,12 @@ class Account:
     def heard(self, note: Note, now: float, *, epoch: int) -> Heard:
         """Take *note* for its word, and forget the loans that it goes by no more; gives what is new in it."""
         before, self.note, self.seen_at = self.note, note, now
-        if note.epoch == epoch:
-            while self._loans and self._loans[0].number < note.grants:
-                self._loans.popleft()
-        if note.number == before.number:  # the first one
-            before = Note(member=note.member, name=note.name, number=0, up_s=0.0)
-        minutes = max(note.up_s - before.up_s, SLICE_S / 4) / 60
+        while self._loans and (note.left or (note.epoch == epoch and self._loans[0].number < note.grants)):
+            self._loans.popleft()
+        if before.number in {0, note.number}:  # the first one; what another lead heard before us is no news
+            is_new = note.epoch in {0, epoch}
+            before = Note(member=note.member, name=note.name, number=0, up_s=0.0) if is_new else note
+        minutes = max(note.up_s - before.up_s, COMMON_SLICE_S / 4) / 60
         self.rows_per_s = (note.rows.done - before.rows.done) / minutes / 60
         purse = note.purse
         news = Heard(
@@ -98,9 +98,9 @@ class Account:
         self.booked, self.presumed, self.settled = spent, presumed, True
         return changes
 
-    def lend(self, number: int, shares: Mapping[str, Share], envelope: Envelope) -> None:
-        """Remember what is lent to it in answer to its last note."""
-        ends_at = self.seen_at + LIFE_S + _GUARD_S
+    def lend(self, number: int, shares: Mapping[str, Share], envelope: Envelope, life_s: float = LIFE_S) -> None:
+        """Remember what is lent to it, for *life_s*, in answer to its last note."""
+        ends_at = self.seen_at + life_s + GUARD_S
         self._loans.append(_Loan(number=number, ends_at=ends_at, shares=shares, envelope=envelope))
 
     def held(self, lane: str, place: int, now: float) -> float:

@@ -33,6 +33,9 @@ class Board(Protocol):
     async def put(self, name: str, content: bytes) -> None:
         """Write *name*, whole or not at all, in place of what it held."""
 
+    async def create(self, name: str, content: bytes) -> bool:
+        """Write *name*; False, and nothing changes, where it exists."""
+
     async def names(self, prefix: str) -> list[str]:
         """The names in the folder *prefix*, which ends with `/`."""
 
@@ -45,7 +48,11 @@ class Board(Protocol):
 
 def board(store: Store | Board, run_id: str) -> Board:
     """The board of a run in *store*; a board is taken as it is."""
-    folder = f"_work/fleet/{run_id}/quota/"
+    return board_at(store, f"_work/fleet/{run_id}/quota/")
+
+
+def board_at(store: Store | Board, folder: str) -> Board:
+    """The board in *folder* of *store*, which is empty or ends with `/`; a board is taken as it is."""
     if isinstance(store, LocalStore):
         return _Threads(_Folder(store.path(folder)))
     if _is_bucket(store):
@@ -60,6 +67,7 @@ def _is_bucket(store: Store | Board) -> TypeGuard[ObjectStore]:
 class _Quick(Protocol):
     def get(self, name: str) -> bytes | None: ...
     def put(self, name: str, content: bytes) -> None: ...
+    def create(self, name: str, content: bytes) -> bool: ...
     def names(self, prefix: str) -> list[str]: ...
     def remove(self, name: str) -> None: ...
 
@@ -75,6 +83,9 @@ class _Threads:
 
     async def put(self, name: str, content: bytes) -> None:
         await self._in_thread(lambda: self._calls.put(name, content))
+
+    async def create(self, name: str, content: bytes) -> bool:
+        return await self._in_thread(lambda: self._calls.create(name, content))
 
     async def names(self, prefix: str) -> list[str]:
         return await self._in_thread(lambda: self._calls.names(prefix))
@@ -103,10 +114,18 @@ class _Folder:
 
     def put(self, name: str, content: bytes) -> None:
         path = self._folder / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written = path.with_name(f".{uuid.uuid4().hex}")
-        written.write_bytes(content)
-        written.replace(path)
+        self._written(path, content).replace(path)
+
+    def create(self, name: str, content: bytes) -> bool:
+        path = self._folder / name
+        written = self._written(path, content)
+        try:
+            path.hardlink_to(written)
+        except FileExistsError:
+            return False
+        finally:
+            written.unlink()
+        return True
 
     def names(self, prefix: str) -> list[str]:
         found = (self._folder / prefix).glob("*")
@@ -114,6 +133,14 @@ class _Folder:
 
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
+
+    @staticmethod
+    def _written(path: Path, content: bytes) -> Path:
+        """A file beside *path* that holds *content*."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written = path.with_name(f".{uuid.uuid4().hex}")
+        written.write_bytes(content)
+        return written
 
 
 class _Objects:
@@ -130,6 +157,9 @@ class _Objects:
 
     def put(self, name: str, content: bytes) -> None:
         self._bucket.replace(self._folder + name, content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        return self._bucket.create(self._folder + name, content)
 
     def names(self, prefix: str) -> list[str]:
         return [name.removeprefix(self._folder) for name in self._bucket.names(self._folder + prefix)]

@@ -41,9 +41,9 @@ class _Before:
 class Demand:
     """Remembers the last note. Time is *clock*'s."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Nothing was used yet."""
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], slice_s: float = SLICE_S) -> None:
+        """Nothing was used yet. *slice_s* is how often it is said."""
+        self._clock, self._slice_s = clock, slice_s
         self._before: dict[str, _Before] = {}
         self._shares: Mapping[str, Share] = {}  # those under which the time since the last note passed
         self._next: Mapping[str, Share] = {}
@@ -63,7 +63,7 @@ class Demand:
         """What to say of the budget."""
         now, wants = self._clock(), None
         if need != Spend():
-            part = _ENVELOPE_S / max(SLICE_S, now - self._spent_at)
+            part = _ENVELOPE_S / max(self._slice_s, now - self._spent_at)
             used = view.spent - self._spent
             wants = Spend(*(round(part * unit) for unit in (used.nano_usd, used.tokens, used.requests)))
         self._spent, self._spent_at = view.spent, now
@@ -78,9 +78,9 @@ class Demand:
 
     def _lane(self, name: str, use: Use) -> LaneNote:
         now = self._clock()
-        before = self._before.get(name) or _Before(now - SLICE_S, 0, 0)
+        before = self._before.get(name) or _Before(now - self._slice_s, 0, 0)
         self._before[name] = _Before(now, use.left, use.tokens)
-        minutes = max(now - before.at, SLICE_S / 2) / 60
+        minutes = max(now - before.at, self._slice_s / 2) / 60
         each = use.tokens / use.left if use.left else None
         used = _Used((use.left - before.left) / minutes, (use.tokens - before.tokens) / minutes)
         wants = _wants(use, used, self._shares.get(name, _UNLENT))
@@ -106,10 +106,10 @@ class _Used:
 
 
 def _wants(use: Use, used: _Used, share: Share) -> float | None:
-    """The requests a minute that a lane could use; None before that is known."""
-    if use.latency_s is None:
-        return None
+    """The requests a minute that a lane could use; None before that is known of one that has something to ask."""
     at_hand = use.in_flight + use.waiting
+    if use.latency_s is None:
+        return None if at_hand else _LEAST_PER_MINUTE
     if not use.window_may_grow:
         at_hand = min(at_hand, use.window)
     wants = _LITTLE_MORE * 60 * at_hand / max(use.latency_s, 1e-3)

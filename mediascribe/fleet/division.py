@@ -1,6 +1,7 @@
 """Division: who gets how much of a quota. Pure: no clock, no store.
 
-`fair` is weighted max-min fairness: who wants less than an equal share gets that, and the others share the rest.
+`fair` is max-min fairness: who wants less than an equal part gets that, and the others share the rest. Who asks for a
+share of the whole gets that much, no more while others want theirs, and of what those leave as much as it wants.
 `lend` goes there without ever lending twice what somebody may still use.
 """
 
@@ -16,27 +17,31 @@ if TYPE_CHECKING:
 # A member's last unit may be on its way when the next minute is counted, so one for each is kept back; and who would
 # get less than this many a minute gets nothing for a turn, so that what is kept back is a fortieth at most.
 WORTH_WHILE: Final = 40.0
+_PROMISED: Final = 0.9  # of the whole, at most, to those with a share of it while others want theirs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What one member wants, its weight among all, and what it may still use by earlier grants."""
+    """What one member wants, its share of the whole (1: an equal part), and what it may still use by earlier grants."""
 
     wants: float
-    weight: float = 1.0
+    share: float = 1.0
     held: float = 0.0
 
 
 def fair(claims: Sequence[Claim], total: float) -> list[float]:
-    """The share of each claim: never more than it wants, all of *total* where the wants come to that, by weight."""
-    shares = [0.0] * len(claims)
-    weight = sum(claim.weight for claim in claims)
-    for place in sorted(range(len(claims)), key=lambda place: claims[place].wants / claims[place].weight):
-        claim = claims[place]
-        shares[place] = min(claim.wants, max(0.0, total) * claim.weight / weight)
-        total -= shares[place]
-        weight -= claim.weight
-    return shares
+    """What each claim gets: never more than it wants, and all of *total* where the wants come to that."""
+    wants, total = [claim.wants for claim in claims], max(0.0, total)
+    equal = [float(claim.share >= 1) for claim in claims]
+    parts = [claim.share if claim.share < 1 else 0.0 for claim in claims]
+    most = _PROMISED if any(equal) else 1.0
+    each = total * min(1.0, most / sum(parts)) if any(parts) else 0.0
+    given = [min(want, part * each) for want, part in zip(wants, parts, strict=True)]
+    for weights in (equal, parts):
+        left = [want - got for want, got in zip(wants, given, strict=True)]
+        more = _level(left, weights, total - sum(given))
+        given = [min(want, got + extra) for want, got, extra in zip(wants, given, more, strict=True)]
+    return given
 
 
 def lend(claims: Sequence[Claim], total: float) -> list[float]:
@@ -58,3 +63,16 @@ def served(members: Sequence[str], most: float, turn: int) -> Sequence[str]:
         return members
     first = turn * count % len(members)
     return (*members[first:], *members[:first])[:count]
+
+
+def _level(wants: Sequence[float], weights: Sequence[float], total: float) -> list[float]:
+    """Weighted max-min fairness among those that have a weight."""
+    shares = [0.0] * len(wants)
+    weighed = [place for place, weight in enumerate(weights) if weight]
+    weight = math.fsum(weights)
+    for place in sorted(weighed, key=lambda place: wants[place] / weights[place]):
+        part = weights[place] / max(weight, weights[place])
+        shares[place] = min(wants[place], max(0.0, total) * part)
+        total -= shares[place]
+        weight -= weights[place]
+    return shares

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pickle
-from contextlib import asynccontextmanager
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,12 +20,16 @@ from mediascribe import journal
 from mediascribe.attempts import Watch
 from mediascribe.errors import StoreError
 from mediascribe.fleet import engine, takeover
+from mediascribe.fleet.common import joined
 from mediascribe.fleet.errand import errand_of, ship_rows
 from mediascribe.fleet.ledger import Ledger
-from mediascribe.fleet.pulse import LEAD, LostError, Pulse, Terms, order
+from mediascribe.fleet.office import Office
+from mediascribe.fleet.pulse import LEAD, LostError, Pulse, order
+from mediascribe.fleet.sublet import Sublet
 from mediascribe.landing import ShardReport, keep_report
 from mediascribe.pacing import Pacing
 from mediascribe.spending import Spent
+from mediascribe.store.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -69,6 +74,7 @@ class Fleet:
         self._order = pickle.dumps(errand)
         self._stopping = asyncio.Event()
         self._why, self._drained = "", False
+        self.common: Callable[[], str | None] = lambda: None  # what is lent of a quota in common with other runs
 
     @property
     def at_once(self) -> int:
@@ -87,7 +93,7 @@ class Fleet:
         meter.by_status["failed"] = min(standing.rows.failed, done)
         meter.by_status["ok"] = done - meter.by_status["failed"]
         meter.tokens, meter.nano_usd = standing.spent.tokens, standing.spent.nano_usd
-        meter.note = line(standing)
+        meter.note = " · ".join(filter(None, [line(standing), self.common()]))
         return Watch(pacing=self._pacing(standing), budget=self._accounts.budget.view())
 
     async def describe(self, shard: Shard) -> ShardReport:
@@ -196,8 +202,9 @@ async def fleet(
     async with engine.client(section) as client:
         errand = await asyncio.to_thread(errand_of, opened, made, section.dead_after_s)
         pulse = Pulse(shelf=errand.shelf, name=LEAD, terms=Terms(ttl_s=errand.ttl_s))
-        async with _accounts(opened, made) as accounts:
+        async with _accounts(opened, made) as (accounts, common):
             many = Fleet(client, errand, accounts, meter)
+            many.common = common
             telling = asyncio.create_task(_tell(many, tell))
             try:
                 with pulse:
@@ -208,13 +215,20 @@ async def fleet(
 
 
 @asynccontextmanager
-async def _accounts(opened: Session, made: Plan) -> AsyncIterator[Accounts]:
-    """The quota and the budget of the run, lent to its processes."""
+async def _accounts(opened: Session, made: Plan) -> AsyncIterator[tuple[Accounts, Callable[[], str | None]]]:
+    """The quota and the budget of the run, lent to its processes; and what says how much the run was lent itself."""
     inputs, hold = opened.inputs, opened.hold
     budget = await asyncio.to_thread(inputs.budget)
     epoch, lost = (hold.lease.epoch, hold.lost) if hold else (1, lambda: None)
-    async with Ledger(inputs.store, made.run_id, inputs.job.limits, budget, epoch=epoch, lost=lost) as ledger:
-        yield Accounts(ledger, budget)
+    office, limits = Office(epoch=epoch, lost=lost), inputs.job.limits
+    sublet = Sublet(time.monotonic) if limits.common is not None else None
+    async with AsyncExitStack() as stack:
+        ledger = Ledger(inputs.store, made.run_id, limits, budget, office=office, source=sublet)
+        common: Callable[[], str | None] = lambda: None  # noqa: E731 - it is a default
+        if sublet:
+            sublet.lend(ledger)
+            common = await stack.enter_async_context(joined(inputs.job, sublet))
+        yield Accounts(await stack.enter_async_context(ledger), budget), common
 
 
 async def _tell(many: Fleet, tell: Callable[[str], None]) -> None:

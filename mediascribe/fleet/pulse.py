@@ -1,8 +1,7 @@
 """Pulse: the signs of life of a process, and who watches for them (reliability notes 1.3).
 
-Nobody compares clocks: a process is dead when a watcher saw one and the same beat of it for the whole `ttl_s` on its
-own clock. It stops by itself at half of that, so it has stopped before it is dead. One whose process is gone from this
-machine is dead at once.
+A process stops by itself before another counts it as dead (`store/terms.py`). One that is gone from this machine is
+dead at once.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -19,40 +17,21 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 from mediascribe.errors import StoreError
+from mediascribe.store.terms import BOOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mediascribe.fleet.shelf import Shelf
+    from mediascribe.store.terms import Terms
 
 LEAD: Final = "lead"
-LOOKS: Final = 12  # in a ttl, of one who waits for a beat
 _BEATS: Final = 6  # in a ttl
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _PROCESSES: Final = Path("/proc/self/ns/pid")
-
-
-def seconds() -> float:
-    """A clock that is never set, and goes on while the machine sleeps, where the system has one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-def wait(wait_s: float) -> None:
-    """Wait; a signal ends it."""
-    threading.Event().wait(wait_s)
 
 
 class LostError(StoreError):
     """This process may no longer write to a shard: another has it by now, or may have it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How long a process counts as alive without a beat, and by which clock."""
-
-    ttl_s: float = 30.0
-    clock: Callable[[], float] = seconds
-    pause: Callable[[float], None] = wait
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +60,12 @@ class Watch:
         if found != self._seen:
             self._seen, self._since = found, self._terms.clock()
         beat = msgspec.json.decode(found, type=Beat) if found else None
-        if beat and (beat.gone or _has_ended(beat)):
+        if beat and (beat.gone or has_ended(beat)):
             return True
-        return self._terms.clock() - self._since > self._terms.ttl_s
+        return self._terms.is_dead(self._since)
 
 
-def _has_ended(beat: Beat) -> bool:
+def has_ended(beat: Beat) -> bool:
     """Whether it was a process of this machine, and is gone."""
     if beat.machine is None or beat.machine != machine():
         return False
@@ -102,7 +81,7 @@ def _has_ended(beat: Beat) -> bool:
 def machine() -> str | None:
     """This boot of this machine, and the table of processes that we see; None where the system does not say."""
     try:
-        return f"{_BOOT.read_text().strip()}/{_PROCESSES.readlink()}"
+        return f"{BOOT.read_text().strip()}/{_PROCESSES.readlink()}"
     except OSError:
         return None
 
@@ -129,8 +108,8 @@ class Pulse:
 
     def lost(self) -> str | None:
         """Why this process may write nothing more, if so; for ever."""
-        silent_s = self.terms.clock() - self._beat_at
-        if self._why is None and silent_s > self.terms.ttl_s / 2:
+        if self._why is None and self.terms.must_stop(self._beat_at):
+            silent_s = self.terms.clock() - self._beat_at
             self._why = f"{self.name} gave no sign of life for {silent_s:.0f} s: its shards may be others' by now" + (
                 f" ({self.problem})" if self.problem else ""
             )

@@ -69,11 +69,7 @@ def standing(
         alive=health["alive"],
         late=health["late"],
         dead=health["dead"],
-        rows=Rows(
-            sum(account.note.rows.waiting for account in at_work),
-            sum(account.note.rows.done for account in accounts),
-            sum(account.note.rows.failed for account in accounts),
-        ),
+        rows=Rows(sum(account.note.rows.waiting for account in at_work), _shards(accounts)),
         rows_per_s=sum(account.rows_per_s for account in at_work),
         requests_per_s=sum(rate[0] for account in at_work for rate in account.per_minute.values()) / 60,
         in_flight=sum(lane.in_flight for lane in lanes),
@@ -85,6 +81,15 @@ def standing(
         why=why,
         problem=problem,
     )
+
+
+def _shards(accounts: Iterable[Account]) -> dict[int, tuple[int, int]]:
+    """How far each shard is: who goes on with another's has that one's rows again, and counts in its place."""
+    shards: dict[int, tuple[int, int]] = {}
+    for account in accounts:
+        for number, counts in account.note.rows.shards.items():
+            shards[number] = max(counts, shards.get(number, counts))
+    return shards
 
 
 def _share(at_work: list[Account], quotas: Mapping[str, Quota]) -> float | None:

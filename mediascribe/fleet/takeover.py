@@ -22,7 +22,7 @@ import msgspec
 
 from mediascribe import dataset, journal
 from mediascribe.domain import Shard
-from mediascribe.fleet.pulse import LOOKS, LostError, Watch, order
+from mediascribe.fleet.pulse import LostError, Watch, order
 from mediascribe.fleet.shelf import FLEET, PLACE, Shelf
 from mediascribe.journal import Sent
 from mediascribe.landing import REPORT, ShardReport
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mediascribe.fleet.pulse import Terms
     from mediascribe.store import Store
+    from mediascribe.store.terms import Terms
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +166,7 @@ def _released(shelf: Shelf, shard: int, last: _Holder, by: str, terms: Terms) ->
         if last.name == by or watch.is_dead():
             _end(shelf, shard, last.epoch, Ending(by=by))
         else:
-            terms.pause(terms.ttl_s / LOOKS)
+            terms.look_again()
     return ending
 
 
@@ -260,4 +260,4 @@ def _until_still(shelf: Shelf, terms: Terms, tell: Callable[[str], None]) -> Non
             names = ", ".join(watches)
             tell(f"run {shelf.run_id} was left with processes at work: waiting for them to stop ({names})")
             told = True
-        terms.pause(terms.ttl_s / LOOKS)
+        terms.look_again()

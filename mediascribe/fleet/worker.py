@@ -7,13 +7,13 @@ output and the gateway; no job file, no manifest, no prompt. It has connections 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import threading
 import uuid
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,15 +27,16 @@ from mediascribe.fleet import takeover
 from mediascribe.fleet.errand import fetched_rows
 from mediascribe.fleet.member import Member
 from mediascribe.fleet.notes import Rows
-from mediascribe.fleet.pulse import LEAD, LostError, Pulse, Terms, Watch
+from mediascribe.fleet.pulse import LEAD, LostError, Pulse, Watch
 from mediascribe.job_sections import BudgetSection
 from mediascribe.landing import ShardReport, Spot
 from mediascribe.session import connected
 from mediascribe.store import LocalStore, shipping
+from mediascribe.store.terms import Terms
 from mediascribe.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Awaitable, Coroutine
     from concurrent.futures import Future
 
     from mediascribe.domain import Record, Shard
@@ -126,8 +127,8 @@ class Station:
                 held.seal(report)
 
             spot = Spot(folder=held.journal, seal=seal)
-            with self._progress.at(shard):
-                report: ShardReport = self._call(self._describer.describe(shard, spot)).result()
+            describing = self._describer.describe(shard, spot)
+            report: ShardReport = self._call(self._progress.at(shard, describing)).result()
             return takeover.told(self._shelf, number) or report
 
     def close(self) -> None:
@@ -194,28 +195,29 @@ class Station:
 class _Progress:
     """How far the shards of this process are."""
 
-    planned: int = 0
-    done: int = 0
-    failed: int = 0
+    in_hand: dict[int, int] = field(default_factory=dict)  # rows of each
+    counts: dict[int, tuple[int, int]] = field(default_factory=dict)  # done, and of these failed
+    shard: ContextVar[int] = field(default_factory=lambda: ContextVar("shard"))
 
-    @contextlib.contextmanager
-    def at(self, shard: Shard) -> Iterator[None]:
-        """While the block runs, *shard* is at work; whatever it came to, nothing of it waits afterwards."""
-        self.planned += shard.rows
-        begun = self.done
+    async def at(self, shard: Shard, work: Awaitable[ShardReport]) -> ShardReport:
+        """What *work* on *shard* comes to; whatever that is, nothing of it waits afterwards."""
+        self.shard.set(shard.number)  # for all tasks that come of it
+        self.in_hand[shard.number], self.counts[shard.number] = shard.rows, (0, 0)
         try:
-            yield
+            return await work
         finally:
-            self.planned -= max(0, shard.rows - (self.done - begun))
+            del self.in_hand[shard.number]
 
     def announce(self, record: Record) -> None:
-        """Count *record*."""
-        self.done += 1
-        self.failed += isinstance(record.outcome, Failure)
+        """Count *record*, which came of the shard of this task."""
+        number = self.shard.get()
+        done, failed = self.counts[number]
+        self.counts[number] = done + 1, failed + isinstance(record.outcome, Failure)
 
     def rows(self) -> Rows:
         """The same, as a member says it."""
-        return Rows(waiting=max(0, self.planned - self.done), done=self.done, failed=self.failed)
+        waiting = sum(rows - self.counts[number][0] for number, rows in self.in_hand.items())
+        return Rows(waiting=waiting, shards=dict(self.counts))
 
 
 def _prepare(store: Store) -> None:

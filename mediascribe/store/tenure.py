@@ -3,8 +3,7 @@
 Rules of this file (reliability notes 1.3):
 
 1. Every write is conditional: created with If-None-Match, renewed and taken over with If-Match.
-2. Nobody compares clocks: a lease is dead when one watcher saw one and the same writing of it for the whole `ttl_s` on
-   its own clock. The holder renews every third of that, and stops at half of it, so it has stopped before it is dead.
+2. The holder renews every third of its term; who stops when, and who counts as dead, is in `terms.py`.
 3. A holder that ran in the same work folder, under the same boot of the same machine, is dead when the folder's lock is
    ours: its lease is taken over at once.
 4. A released lease stays, so that `epoch` grows for ever.
@@ -16,17 +15,15 @@ import contextlib
 import os
 import socket
 import threading
-import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from mediascribe.errors import OutputInUse, StoreError
-from mediascribe.store.bucket import wait
+from mediascribe.store.terms import BOOT, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,25 +31,11 @@ if TYPE_CHECKING:
     from mediascribe.store.bucket import Bucket, Version
     from mediascribe.store.objects import ObjectStore
 
+__all__ = ["NAME", "Held", "Tenure", "Terms", "acquire", "kept"]
+
 NAME: Final = "_work/lease.json"
 _PLACE: Final = "_work/place"
-_LOOKS: Final = 12  # in a ttl, of one who waits
 _HURRY: Final = 20  # in a ttl, the attempts to renew after one failed
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-
-
-def seconds() -> float:
-    """A clock that is never set, and goes on while the machine sleeps, where the system has one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How long a lease lives unrenewed, and by which clock."""
-
-    ttl_s: float = 60.0
-    clock: Callable[[], float] = seconds
-    pause: Callable[[float], None] = wait
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +74,7 @@ class Tenure:
     @property
     def lost(self) -> bool:
         """Whether another may hold it by now; once true, for ever."""
-        if self.terms.clock() - self.renewed_at > self.terms.ttl_s / 2:
+        if self.terms.must_stop(self.renewed_at):
             self.taken = True
         return self.taken
 
@@ -177,8 +160,8 @@ def _watched(store: ObjectStore, found: tuple[Held, Version], terms: Terms) -> t
         OutputInUse: the holder lives.
     """
     since = terms.clock()
-    while terms.clock() - since <= terms.ttl_s:
-        terms.pause(terms.ttl_s / _LOOKS)
+    while not terms.is_dead(since):
+        terms.look_again()
         now = _read(store.bucket)
         if now is None or now[0].released:
             return now
@@ -234,7 +217,7 @@ def _place(store: ObjectStore) -> str:
     """The work folder and the boot of this machine; what is not known is like nothing else."""
     store.put_bytes_if_absent(_PLACE, uuid.uuid4().hex.encode())
     try:
-        boot = _BOOT.read_text().strip()
+        boot = BOOT.read_text().strip()
     except OSError:
         boot = uuid.uuid4().hex
     return f"{boot}/{store.read(_PLACE).decode()}"

@@ -56,6 +56,14 @@ def test_a_share_scales_every_quota_of_a_minute(inputs):
     assert limits.models["other"].tokens_per_minute == 300
 
 
+def test_a_share_of_a_common_quota_scales_nothing(inputs):
+    """It is what the run gets while others want theirs; what they leave is its own, up to all."""
+    job = inputs().job
+    common = job.limits.model_copy(update={"common": "quota"})
+    limits = Means(share=0.3).of(job.model_copy(update={"limits": common})).limits
+    assert (limits.share, limits.requests_per_minute, limits.concurrency) == (0.3, 100, 10)
+
+
 def test_one_request_is_always_in_flight(inputs):
     """However small the share."""
     assert Means(share=0.01).of(inputs().job).limits.concurrency == 1

@@ -14,6 +14,7 @@ from obstore.exceptions import GenericError
 
 from mediascribe.errors import OutputInUse, StoreError
 from mediascribe.store import lease, tenure
+from mediascribe.store import terms as terms_
 from mediascribe.store.local import LocalStore
 from mediascribe.store.tenure import NAME, Terms, acquire, kept
 
@@ -125,7 +126,7 @@ class TestAcquiring:
         """A copied folder, or one on two machines, proves nothing; nor does a boot that is not known."""
         acquire(machine("A"), "run A", terms, alone)
         told = []
-        monkeypatch.setattr(tenure, "_BOOT", tmp_path / "nothing")
+        monkeypatch.setattr(tenure, "BOOT", tmp_path / "nothing")
         acquire(machine("A"), "run B", terms, told.append)
         acquire(machine("A"), "run C", terms, told.append)
         assert len(told) == 2
@@ -270,4 +271,4 @@ class TestKeeping:
 
     def test_the_clock_goes_forward(self):
         """It is not the wall clock's."""
-        assert tenure.seconds() <= tenure.seconds()
+        assert terms_.seconds() <= terms_.seconds()

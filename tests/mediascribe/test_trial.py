@@ -110,6 +110,17 @@ async def test_what_a_trial_spends_counts(job, gateway):
 
 
 @pytest.mark.wide
+async def test_a_trial_sends_within_the_quota_that_runs_have_in_common(job, gateway, tmp_path):
+    """It joins where they meet, is lent its share there, and leaves nothing behind."""
+    place = tmp_path / "quota"
+    inputs = check(job(more=f'[limits]\nrequests_per_minute = 6000\ncommon = "{place}"'))
+    notes, seen = place / "_work" / "common" / "notes", []
+    await asked(inputs, announce=lambda _: seen.append([one.name for one in notes.iterdir()]))
+    assert (len(gateway.ledger()), [len(names) for names in seen[1:]]) == (2, [1, 1])
+    assert list(notes.iterdir()) == []
+
+
+@pytest.mark.wide
 async def test_the_cap_of_a_day_holds_over_trials(job, gateway):
     """Three requests a day: the second trial may send one more, stops, and says why."""
     inputs = check(job(more="[budget]\nday = { requests = 3 }"))

@@ -36,6 +36,9 @@ class SlowBoard:
     async def put(self, name, content):
         await self._slowly("put", lambda: self.held.__setitem__(name, content))
 
+    async def create(self, name, content):
+        return await self._slowly("create", lambda: name not in self.held and not self.held.update({name: content}))
+
     async def names(self, prefix):
         return await self._slowly("list", lambda: sorted(filter(lambda name: name.startswith(prefix), self.held)))
 
@@ -65,6 +68,9 @@ class Link:
 
     async def put(self, name, content):
         await self._through(self.board.put, name, content)
+
+    async def create(self, name, content):
+        return await self._through(self.board.create, name, content)
 
     async def names(self, prefix):
         return await self._through(self.board.names, prefix)
@@ -174,12 +180,12 @@ class Traffic:
 class Process:
     """A member with its traffic."""
 
-    def __init__(self, fleet, name, places, latency_s, **traffic):
+    def __init__(self, fleet, name, places, latency_s, *, following=None, **traffic):
         self.name, self.link = name, Link(fleet.board)
         dice = random.Random(name)  # noqa: S311 - the same run each time
         self.traffic = Traffic(fleet.gateway, places, latency_s, dice, **traffic)
         self.budget = Budget(BudgetSection(), None, spent=[], now=lambda: DAY)
-        self.member = Member(self.link, "run", name, self.traffic, self.budget, clock=now)
+        self.member = Member(self.link, "run", name, self.traffic, self.budget, following=following, clock=now)
         self.life = asyncio.create_task(self._live())
         self.leaving = asyncio.Event()
 
@@ -208,7 +214,7 @@ class Fleet:
         self.lead = Link(self.board)
         self.budget = Budget(BudgetSection.model_validate(budget or {}), None, spent=[], now=lambda: DAY)
         self.limits = LimitsSection(**limits)
-        self.ledger = Ledger(self.lead, "run", self.limits, self.budget, epoch=1, clock=now)
+        self.ledger = Ledger(self.lead, "run", self.limits, self.budget, clock=now)
         self.processes = []
 
     def start(self, name, places, latency_s=1.0, **traffic):

@@ -11,7 +11,9 @@ from mediascribe.fleet.division import WORTH_WHILE, Claim, fair, lend, served
 from mediascribe.fleet.purses import Holder, fill, is_dry
 
 WANTS = st.one_of(st.floats(0, 1e6), st.just(math.inf))
-CLAIMS = st.lists(st.builds(Claim, wants=WANTS, weight=st.floats(0.05, 20.0)), min_size=1, max_size=40)
+SHARES = st.one_of(st.just(1.0), st.floats(0.05, 1.0))
+CLAIMS = st.lists(st.builds(Claim, wants=WANTS, share=SHARES), min_size=1, max_size=40)
+EQUAL = st.lists(st.builds(Claim, wants=WANTS), min_size=1, max_size=40)
 TOTAL = st.floats(0.1, 1e6)
 pytestmark = pytest.mark.wide
 NEAR = 1 + 1e-9
@@ -38,19 +40,48 @@ def test_nothing_is_left_while_somebody_wants_more(claims, total):
 
 
 @settings(max_examples=50, deadline=None)
-@given(CLAIMS, TOTAL)
-def test_who_gets_less_than_it_wants_gets_as_much_by_weight_as_anybody(claims, total):
-    """Max-min fairness: no share by weight is above that of a member which wants more."""
+@given(EQUAL, TOTAL)
+def test_who_gets_less_than_it_wants_gets_as_much_as_anybody(claims, total):
+    """Max-min fairness: nobody has more than a member that wants more."""
     shares = fair(claims, total)
-    heights = [share / claim.weight for share, claim in zip(shares, claims, strict=True)]
-    hungry = [heights[place] for place, claim in enumerate(claims) if shares[place] < claim.wants / NEAR]
-    assert all(max(heights) <= height * (1 + 1e-6) + 1e-9 for height in hungry)
+    hungry = [share for share, claim in zip(shares, claims, strict=True) if share < claim.wants / NEAR]
+    assert all(max(shares) <= share * (1 + 1e-6) + 1e-9 for share in hungry)
+
+
+@settings(max_examples=50, deadline=None)
+@given(CLAIMS, TOTAL)
+def test_who_asks_for_a_share_gets_that_much_at_least(claims, total):
+    """Or what it wants; where all shares come to more than nine tenths, they shrink in proportion."""
+    promised = sum(claim.share for claim in claims if claim.share < 1)
+    each = total * min(1.0, 0.9 / promised) if promised else 0.0
+    for share, claim in zip(fair(claims, total), claims, strict=True):
+        if claim.share < 1:
+            assert share >= min(claim.wants, claim.share * each) / NEAR
 
 
 def test_a_fair_division_by_hand():
-    """100 for 10, 15, and twice any number, one of double weight: 10 and 15 as wanted, and two and one third of 75."""
-    claims = [Claim(wants=10), Claim(wants=15), Claim(wants=math.inf, weight=2), Claim(wants=math.inf)]
-    assert fair(claims, 100) == pytest.approx([10, 15, 50, 25])
+    """100 for 10, 15, and twice any number: 10 and 15 as wanted, and half of 75 each."""
+    claims = [Claim(wants=10), Claim(wants=15), Claim(wants=math.inf), Claim(wants=math.inf)]
+    assert fair(claims, 100) == pytest.approx([10, 15, 37.5, 37.5])
+
+
+@pytest.mark.parametrize(
+    ("shares", "wants", "given_"),
+    [
+        ((0.3, 1), (math.inf, math.inf), (30, 70)),
+        ((0.3, 1), (math.inf, 20), (80, 20)),
+        ((0.3, 1), (10, math.inf), (10, 90)),
+        ((0.3,), (math.inf,), (100,)),
+        ((0.3, 1, 1), (math.inf, math.inf, math.inf), (30, 35, 35)),
+        ((0.3, 1, 1), (math.inf, math.inf, 5), (30, 65, 5)),
+        ((0.3, 0.1, 1), (math.inf, math.inf, 0), (75, 25, 0)),
+        ((0.6, 0.6, 1), (math.inf, math.inf, math.inf), (45, 45, 10)),
+    ],
+)
+def test_a_share_of_the_whole_by_hand(shares, wants, given_):
+    """A share is kept while others want theirs, and what they leave is used, in proportion."""
+    claims = [Claim(wants=want, share=share) for share, want in zip(shares, wants, strict=True)]
+    assert fair(claims, 100) == pytest.approx(given_)
 
 
 @settings(max_examples=50, deadline=None)

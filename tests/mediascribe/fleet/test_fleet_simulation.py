@@ -16,6 +16,8 @@ if __name__ == "__main__":
 from fleets import Fleet, now
 from virtual_time import run
 
+from mediascribe.fleet.member import Following
+
 pytestmark = pytest.mark.wide
 QUIET_S = 15.0  # until all have joined, been lent a share, and asked for what they want
 
@@ -176,13 +178,13 @@ def test_members_that_are_cut_off_stop_and_come_back():
     assert fleet.gateway.most_in(60) <= 6000
 
 
-def test_a_weight_is_a_share():
-    """Weights of 0.3 and 0.7: that is how the quota is divided, until one has nothing to ask."""
+def test_a_share_is_kept_and_what_others_leave_is_used():
+    """0.3 beside one who asks for no share: that is how the quota is divided, until the other has nothing to ask."""
 
     async def weighed():
         async with Fleet(requests_per_minute=6000.0) as fleet:
-            backfill, nightly = fleet.start("backfill", 150, 1.0), fleet.start("nightly", 150, 1.0)
-            backfill.member._weight, nightly.member._weight = 0.3, 0.7  # noqa: SLF001 - not worth a parameter there
+            backfill = fleet.start("backfill", 150, 1.0, following=Following(share=0.3, limits={}))
+            nightly = fleet.start("nightly", 150, 1.0)
             await asyncio.sleep(30.0)
             before = [process.traffic.left for process in fleet.processes]
             await asyncio.sleep(30.0)

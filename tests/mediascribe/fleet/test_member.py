@@ -9,7 +9,7 @@ from virtual_time import virtual
 
 from mediascribe.budget import Budget
 from mediascribe.fleet.demand import Demand
-from mediascribe.fleet.member import Member
+from mediascribe.fleet.member import Following, Member
 from mediascribe.fleet.notes import GRANTS, LIFE_S, NOTES, Grant, Grants, Note, Rows
 from mediascribe.job_sections import BudgetSection, LimitsSection
 from mediascribe.lanes import SHARED, Lanes, Share
@@ -55,7 +55,7 @@ class Place:
 @virtual
 async def test_nothing_leaves_before_the_first_grant():
     """From then on as much as was lent; the note says what was used, and by which grants it goes."""
-    place = Place(rows=lambda: Rows(9, 5, 1), weight=0.3)
+    place = Place(rows=lambda: Rows(9, {2: (5, 1)}), following=Following(share=0.3, limits=TEN_A_SECOND))
     async with place.member:
         asking = asyncio.create_task(place.ask())
         await asyncio.sleep(5.0)
@@ -66,7 +66,7 @@ async def test_nothing_leaves_before_the_first_grant():
         assert len(place.left) == pytest.approx(10 * 9.5, abs=5)
         note = place.note()
         lane = note.lanes[SHARED]
-        assert (note.epoch, note.grants, note.weight, note.rows) == (1, 1, 0.3, Rows(9, 5, 1))
+        assert (note.epoch, note.grants, note.share, note.rows) == (1, 1, 0.3, Rows(9, {2: (5, 1)}))
         assert lane.left == pytest.approx(len(place.left), abs=25)
         assert lane.tokens == 7 * lane.left
     assert place.note().left
@@ -85,6 +85,26 @@ async def test_a_share_ends_so_long_after_the_note_that_it_answers():
         asking.cancel()
         assert written_by - 1.0 + LIFE_S - 0.2 <= place.left[-1] <= written_by + LIFE_S
         assert place.member.lost() is None
+
+
+@virtual
+async def test_a_member_that_was_frozen_owes_nothing_for_that_time():
+    """It wakes after a minute to a grant that has ended since: the next one is in force at once, without a debt."""
+    place = Place()
+    async with place.member:
+        asking = asyncio.create_task(place.ask())
+        await asyncio.sleep(5.0)
+        place.write()
+        await asyncio.sleep(4.0)
+        place.link.frozen = True
+        place.write(number=2)
+        await asyncio.sleep(60.0)
+        place.link.frozen = False
+        await asyncio.sleep(4.0)
+        place.write(number=3)
+        await asyncio.sleep(8.0)
+        asking.cancel()
+        assert place.sent(now() - 4, now()) == pytest.approx(40, abs=2)
 
 
 @virtual

@@ -108,12 +108,12 @@ async def test_a_larger_share_is_used_at_once_and_evenly():
 
 @virtual
 async def test_nothing_leaves_after_a_share_has_ended():
-    """It says that it waits for the lead, goes on with the next share, and what was missed is not caught up."""
+    """It says what it waits for, goes on with the next share, and what was missed is not caught up."""
     gate = limiter()
     gate.allow(requests_per_minute=605.0, tokens_per_minute=None, until=5.0)
     asked = asyncio.create_task(crowd(gate, 30.0))
     await asyncio.sleep(10.0)
-    assert (gate.pacing().bound_by, gate.pacing().why) == ("requests_per_minute", "waiting for the lead of the run")
+    assert (gate.pacing().bound_by, gate.pacing().why) == ("requests_per_minute", "waiting for a share of the quota")
     await asyncio.sleep(10.0)
     gate.allow(requests_per_minute=605.0, tokens_per_minute=None, until=100.0)
     await asyncio.sleep(1.0)

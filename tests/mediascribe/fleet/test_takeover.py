@@ -12,12 +12,13 @@ from mediascribe import dataset, journal
 from mediascribe.errors import StoreError
 from mediascribe.fleet import pulse as pulses
 from mediascribe.fleet import takeover
-from mediascribe.fleet.pulse import Beat, LostError, Pulse, Terms, Watch
+from mediascribe.fleet.pulse import Beat, LostError, Pulse, Watch
 from mediascribe.fleet.shelf import Shelf
 from mediascribe.fleet.takeover import Hold
 from mediascribe.journal import Answered, Journal, Sent
 from mediascribe.landing import REPORT, ShardReport
 from mediascribe.store import LocalStore, shipping
+from mediascribe.store.terms import Terms
 
 RUN = "20261123T014500Z-3fa9c1"
 SENT = Sent(row=1, key="k", at=1.0)
@@ -149,7 +150,7 @@ class TestTaking:
 
     def test_a_machine_that_says_nothing_of_itself_is_like_no_other(self, monkeypatch, tmp_path):
         """Then only silence tells."""
-        monkeypatch.setattr(pulses, "_BOOT", tmp_path / "none")
+        monkeypatch.setattr(pulses, "BOOT", tmp_path / "none")
         assert pulses.machine() is None
 
     def test_the_same_process_may_take_it_again(self, shelf, shard, terms, clock):

@@ -3,7 +3,9 @@
 # ruff: noqa: SLF001, ASYNC110, ASYNC240 - a process is lost without waiting for it, a ledger looked at until it says so
 
 import asyncio
+import json
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -26,7 +28,8 @@ from mediascribe.fleet import worker as workers
 from mediascribe.fleet.errand import Errand, errand_of, fetched_rows, ship_rows
 from mediascribe.fleet.ledger import Ledger
 from mediascribe.fleet.notes import Rows
-from mediascribe.fleet.pulse import LostError, Terms
+from mediascribe.fleet.office import Office
+from mediascribe.fleet.pulse import LostError
 from mediascribe.fleet.shelf import Shelf
 from mediascribe.fleet.standing import FleetStanding
 from mediascribe.job_sections import EngineSection
@@ -35,6 +38,7 @@ from mediascribe.report.progress import Meter
 from mediascribe.sandbox import Behaviour, Sandbox
 from mediascribe.session import session
 from mediascribe.spending import Spend, Spent
+from mediascribe.store.terms import Terms
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.wide
@@ -90,7 +94,9 @@ async def begun(job_path):
     async with session(job_path) as opened:
         made = await asyncio.to_thread(opened.inputs.plan, ("new",))
         store, limits = opened.inputs.store, opened.inputs.job.limits
-        async with Ledger(store, made.run_id, limits, opened.inputs.budget(), epoch=opened.hold.lease.epoch):
+        async with Ledger(
+            store, made.run_id, limits, opened.inputs.budget(), office=Office(epoch=opened.hold.lease.epoch)
+        ):
             yield SimpleNamespace(opened=opened, made=made, errand=errand_of(opened, made, 30.0))
 
 
@@ -309,6 +315,17 @@ class TestLead:
         assert told[-1].startswith("workers: 1")
         assert here.berth.stations == {}
 
+    @pytest.mark.long
+    async def test_a_fleet_lends_on_what_it_is_lent_of_a_common_quota(self, job, tmp_path):
+        """And says so; when it has ended, nobody waits for what it had."""
+        more = f'requests_per_minute = 60000\ncommon = "{tmp_path / "quota"}"\n'
+        async with fleet_of(job(more=more)) as run_:
+            await asyncio.gather(*map(run_.fleet.describe, run_.made.shards))
+            run_.fleet.watch()
+            assert re.search(r" · lent [\d,]+ requests/min$", run_.meter.note)
+        grants = json.loads((tmp_path / "quota/_work/common/grants.json").read_bytes())
+        assert (grants["over"], grants["held"]) == ("the run is over", {})
+
     async def test_a_shard_that_was_lost_is_handed_out_again(self, job, here):
         """By its process, or by Dask, which knows no more of it."""
         here.befall = [LostError("silent"), engine.losses()[0]("key", None, 0)]
@@ -478,6 +495,35 @@ def test_ctrl_c_is_not_for_workers(monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *order: heard.append(order))
     engine.dask_setup(None)
     assert heard == [(signal.SIGINT, signal.SIG_IGN)]
+
+
+async def test_rows_are_counted_by_the_shard_that_they_are_of(build):
+    """Of two shards at a time; one that is taken again begins anew, and one that was lost waits for nobody."""
+    progress, turn = workers._Progress(), asyncio.Event()
+
+    async def describe(rows, lost=None):
+        async with asyncio.TaskGroup() as group:
+            for _ in range(rows):
+                group.create_task(announce())
+        await turn.wait()
+        if lost:
+            raise lost
+        return rows
+
+    async def announce():
+        progress.announce(build.record())
+
+    shards = [build.shard("r", number, rows=3) for number in (4, 7)]
+    both = [
+        asyncio.create_task(progress.at(shards[0], describe(2))),
+        asyncio.create_task(progress.at(shards[1], describe(1, LostError("silent")))),
+    ]
+    await asyncio.sleep(0.01)
+    assert progress.rows() == Rows(3, {4: (2, 0), 7: (1, 0)})
+    turn.set()
+    assert [type(one) for one in await asyncio.gather(*both, return_exceptions=True)] == [int, LostError]
+    assert await asyncio.create_task(progress.at(shards[1], describe(3))) == 3
+    assert progress.rows() == Rows(0, {4: (2, 0), 7: (3, 0)})
 
 
 def test_an_errand_names_its_shards(build):
