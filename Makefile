@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/configs/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-long lint clean
+.PHONY: demo test test-quick test-long bench lint clean
 
 demo: .venv/.run
 	@$(BIN)/mediascribe run configs/jobs/demo.toml
@@ -21,6 +21,12 @@ test-quick: .venv/.dev
 
 test-long: .venv/.dev .venv-litellm/.done
 	$(BIN)/pytest tests -m long -n 2 --dist loadfile
+
+# All figures of speed in about a quarter of an hour, as Markdown: on a machine that does nothing else meanwhile. The
+# gateway is nginx with Lua where it is installed: apt-get install --no-install-recommends nginx-light libnginx-mod-http-lua
+# BENCH=--huge adds plans and cost questions of 10,000,000 rows, and memory up to 1,000,000; BENCH="--only Plan" is a part.
+bench: .venv/.dev
+	$(BIN)/python tests/bench $(BENCH)
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .

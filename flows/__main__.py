@@ -6,7 +6,6 @@ found a defect, 2 something the caller wrote is wrong and nothing was sent, 130 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -51,6 +50,7 @@ _QUIET_TERMINAL: Final = {
 app = App(
     name="mediascribe",
     version=__version__,
+    help_format="plaintext",  # Markdown would take as long to import as all commands together
     help="Describe images, sounds and videos in bulk: URLs in, descriptions and token usage in Parquet out.",
     exit_on_error=False,
     suppress_keyboard_interrupt=False,
@@ -64,7 +64,9 @@ JobPath = Annotated[Path, Parameter(help="The job file, such as configs/jobs/dem
 @app.command
 def doctor(job: JobPath, *, json: Json = False) -> int:
     """Find what would go wrong with a job before a run is paid for. Asks about one item of each kind of media."""
-    from mediascribe.report.diagnosis import print_check  # noqa: PLC0415 - other commands do without
+    import asyncio  # noqa: PLC0415 - takes a moment to import, and help does without
+
+    from mediascribe.report.diagnosis import print_check  # noqa: PLC0415 - likewise
 
     checks = asyncio.run(_examined(str(job), (lambda _: None) if json else lambda one: print_check(one, Console())))
     if json:

@@ -2,11 +2,15 @@
 
 Prefect's own embedded server lives in the terminal's process group: Ctrl-C ends it together with the run, which then
 waits in vain to report its end. This one has a session of its own, and goes when the run is over.
+
+Prefect takes seconds to import, here and there. So the server is started first, before this process has asked Prefect's
+settings whether one is named; where one is, the server finds the same by itself, and leaves without a trace.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -16,9 +20,8 @@ import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
-
-from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from mediascribe.errors import ConfigError
 
@@ -33,36 +36,80 @@ _SHOWN_BYTES: Final = 2000
 _NO_UI: Final = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server on a loopback port, which may not be ready yet."""
+
+    port: int
+    running: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """While the body runs, Prefect's settings point to it, and it is ready.
+
+        Raises:
+            ConfigError: it does not start; the message has its last words.
+        """
+        from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 - takes a second to import
+
+        _wait_until_healthy(self.port, self.running, self.log)
+        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{self.port}/api"}):
+            yield
+
+
 def is_configured() -> bool:
     """Whether Prefect's settings (environment, profile) name a server."""
+    from prefect.settings import get_current_settings  # noqa: PLC0415 - Prefect takes a second to import
+
     return get_current_settings().api.url is not None
 
 
 @contextmanager
-def server() -> Iterator[None]:
-    """Run a server on a free loopback port while the body runs, with Prefect's settings pointing to it.
-
-    Raises:
-        ConfigError: it does not start; the message has its last words.
-    """
+def started() -> Iterator[Server | None]:
+    """A server that runs while the body does, and is of no use where `is_configured`; None where that is plain."""
+    if os.environ.get("PREFECT_API_URL"):
+        yield None
+        return
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryFile() as log:
         running = _started(port, log)
         try:
-            _wait_until_healthy(port, running, log)
-            with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
-                yield
+            yield Server(port=port, running=running, log=log)
         finally:
             _end(running)
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Nothing; while the body runs, Python looks for no cycles: of large imports that takes a fifth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def serve(port: int) -> None:
+    """Be a server on *port* until ended, unless Prefect's settings name one."""
+    with uncollected():
+        if is_configured():
+            return
+        import uvicorn  # noqa: PLC0415 - of the server's process only
+        from prefect.server.api.server import create_app  # noqa: PLC0415 - likewise
+
+        app = create_app()
+    gc.freeze()  # what is there by now stays
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
+
+
 def _started(port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    app = "prefect.server.api.server:create_app"
-    where = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
     return subprocess.Popen(  # noqa: S603 - our own interpreter, our own words
-        [sys.executable, "-m", "uvicorn", "--factory", app, *where],
+        [sys.executable, "-P", "-m", "flows.embedded", str(port)],  # whatever `flows` lies in the caller's folder
         env=os.environ | _NO_UI,
         stdout=log,
         stderr=log,
@@ -98,3 +145,7 @@ def _end(running: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         running.kill()
         running.wait()
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from pydantic import ValidationError
 
 from mediascribe.domain import ErrorClass, Reason
 from mediascribe.errors import ConfigError
@@ -80,6 +79,8 @@ class Own:
         Raises:
             ConfigError: a value cannot be.
         """
+        from pydantic import ValidationError  # noqa: PLC0415 - takes a moment to import, and help does without
+
         from mediascribe.job_sections import Caps  # noqa: PLC0415 - other commands do without
         from mediascribe.means import Means  # noqa: PLC0415 - likewise
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
-from pydantic import ValidationError
 from rich.console import Console
 
 from flows.commands.choices import JobPath, Json  # noqa: TC001 - cyclopts reads the annotations
 from flows.commands.telling import print_json, say
 from mediascribe.errors import ConfigError
-from mediascribe.schedule import CatchUp  # noqa: TC001 - cyclopts reads the annotations
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule
@@ -38,7 +35,8 @@ class When:
         str | None, Parameter(help="When a run is to be done, such as 06:00; that it will not be is said early.")
     ] = None
     catch_up: Annotated[
-        CatchUp, Parameter(help="Of runs that are late because nothing could start them: these are run.")
+        Literal["latest", "skip", "all"],
+        Parameter(help="Of runs that are late because nothing could start them: these are run."),
     ] = "latest"
     overlap: Annotated[
         Literal["wait", "skip"], Parameter(help="What a run does while another one writes to the output.")
@@ -69,6 +67,8 @@ def deploy(
 
     Its runs start in this folder, by `prefect worker start --pool mediascribe`.
     """
+    import asyncio  # noqa: PLC0415 - takes a moment to import, and help does without
+
     wish = _wish(job, when or When(), what or What(), pool)
     from flows import deployment  # noqa: PLC0415 - Prefect takes a second to import
 
@@ -82,6 +82,8 @@ def deploy(
 
 def serve(job: JobPath, *, when: When | None = None, what: What | None = None) -> int:
     """Deploy a job and run it from this very process, without worker and pool, until Ctrl-C."""
+    import asyncio  # noqa: PLC0415 - takes a moment to import, and help does without
+
     wish = _wish(job, when or When(), what or What(), None)
     from flows import deployment  # noqa: PLC0415 - Prefect takes a second to import
 
@@ -119,6 +121,7 @@ def _wish(job: Path, when: When, what: What, pool: str | None) -> Wish:
 def _schedule(when: When) -> CronSchedule | None:
     """When the clock starts a run, as Prefect wants it."""
     from prefect.client.schemas.schedules import CronSchedule  # noqa: PLC0415 - Prefect takes a second to import
+    from pydantic import ValidationError  # noqa: PLC0415 - help does without
 
     try:
         zone = CronSchedule(cron="0 0 * * *", timezone=when.timezone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,7 +14,7 @@ from flows.commands.telling import print_json, say
 from mediascribe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from prefect.client.schemas.objects import State
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mediascribe.wanted import Wanted
 
     Start = Callable[[Style], Awaitable[State[Any]]]
+    Run = Callable[[Awaitable[State[Any]]], Outcome]
 
 _BACKFILL: Final[tuple[Reason, ...]] = ("new", "failed")
 
@@ -38,21 +40,22 @@ def run(
     json: Json = False,
 ) -> int:
     """Ask about every manifest row that has no result yet. Run it again at any time: nothing is paid for twice."""
-    from mediascribe.plan import kept  # noqa: PLC0415 - other commands do without
+    with _prefect(quiet=json) as go:
+        from mediascribe.plan import kept  # noqa: PLC0415 - while Prefect's server starts
 
-    made = kept.load(job) if kept.is_kept(job) else None
+        made = kept.load(job) if kept.is_kept(job) else None
 
-    async def start(style: Style) -> State[Any]:
-        from flows.caption import caption  # noqa: PLC0415 - Prefect takes a second to import
+        async def start(style: Style) -> State[Any]:
+            from flows.caption import caption  # noqa: PLC0415 - Prefect takes a second to import
 
-        path, plan = (made.job_path, str(job)) if made else (str(job), None)
-        return await caption(job=path, plan=plan, workers=workers, progress=style, return_state=True)
+            path, plan = (made.job_path, str(job)) if made else (str(job), None)
+            return await caption(job=path, plan=plan, workers=workers, progress=style, return_state=True)
 
-    if made is None:
-        return _asked(_checked(job), ("new",), start, json=json)
-    inputs = _checked(Path(made.job_path))
-    kept.check(made, inputs)
-    status = _asked(inputs, None, start, json=json)
+        if made is None:
+            return _asked(_checked(job), ("new",), start, go, json=json)
+        inputs = _checked(Path(made.job_path))
+        kept.check(made, inputs)
+        status = _asked(inputs, None, start, go, json=json)
     if status and not json:
         say(f"to go on with the rest of this plan:  mediascribe run {job}")
     return status
@@ -70,7 +73,9 @@ def backfill(
     reasons = tuple(reason or _BACKFILL)
     wanted, means = (filters or Filters()).wanted(), (own or Own()).means()
     filtered = filters is not None and filters != Filters()
-    return _asked(_checked(job), None if filtered else reasons, _backfill(job, reasons, wanted, means), json=json)
+    start = _backfill(job, reasons, wanted, means)
+    with _prefect(quiet=json) as go:
+        return _asked(_checked(job), None if filtered else reasons, start, go, json=json)
 
 
 def plan(
@@ -130,8 +135,8 @@ def _piloted(job: Path, inputs: Inputs, made: Kept, rows: int, *, quiet: bool) -
     ids = pilot.of_plan(inputs, made.plan, rows)
     kept.remove(made)
     start = _backfill(job, made.plan.reasons, Wanted(ids=sorted(ids)), FULL)
-    outcome = _run(start("none" if quiet else "auto"), quiet=quiet)
-    return outcome.run
+    with _prefect(quiet=quiet) as go:
+        return go(start("none" if quiet else "auto")).run
 
 
 def _show(made: Kept, found: Forecast, looking: Looking, piloted: RunFile | None, *, json: bool) -> None:
@@ -173,8 +178,8 @@ def _checked(job: Path, *, keyless: bool = False) -> Inputs:
     return check(str(job), keyless=keyless)
 
 
-def _asked(inputs: Inputs, reasons: tuple[Reason, ...] | None, start: Start, *, json: bool) -> int:
-    """Run a flow, and print how it ended; that nothing is due for *reasons* is found before Prefect is started."""
+def _asked(inputs: Inputs, reasons: tuple[Reason, ...] | None, start: Start, go: Run, *, json: bool) -> int:
+    """Run a flow, and print how it ended; that nothing is due for *reasons* is found without one."""
     from mediascribe.report.summary import print_outcome  # noqa: PLC0415 - other commands do without
     from mediascribe.session import nothing_to_ask  # noqa: PLC0415 - likewise
 
@@ -182,7 +187,7 @@ def _asked(inputs: Inputs, reasons: tuple[Reason, ...] | None, start: Start, *, 
     if not outcome:
         for warning in inputs.warnings():
             say(f"warning: {warning}")
-        outcome = _run(start("none" if json else "auto"), quiet=json)
+        outcome = go(start("none" if json else "auto"))
     if json:
         print_json(outcome)
     else:
@@ -192,13 +197,21 @@ def _asked(inputs: Inputs, reasons: tuple[Reason, ...] | None, start: Start, *, 
     return 1 if outcome.run and not outcome.run.complete else 0
 
 
-def _run(starting: Awaitable[State[Any]], *, quiet: bool) -> Outcome:
-    """Run the flow under the configured Prefect server, or under one of its own."""
-    from flows import embedded, hooks, loops  # noqa: PLC0415 - Prefect takes a second to import
+@contextmanager
+def _prefect(*, quiet: bool) -> Iterator[Run]:
+    """What runs a flow: under the configured Prefect server, or one of its own, which starts while the body runs."""
+    from flows import embedded  # noqa: PLC0415 - other commands do without
 
-    if embedded.is_configured():
-        return loops.run(hooks.outcome_of(starting))
-    if not quiet:
-        say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
-    with embedded.server():
-        return loops.run(hooks.outcome_of(starting))
+    with embedded.started() as server:
+
+        def go(starting: Awaitable[State[Any]]) -> Outcome:
+            with embedded.uncollected():
+                from flows import backfill, caption, hooks, loops  # noqa: F401, PLC0415 - while the server starts
+            if server is None or embedded.is_configured():
+                return loops.run(hooks.outcome_of(starting))
+            if not quiet:
+                say("starting Prefect for this run; PREFECT_API_URL names a server that is there already")
+            with server.reached():
+                return loops.run(hooks.outcome_of(starting))
+
+        yield go

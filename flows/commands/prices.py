@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,6 +76,8 @@ def pull(
     json: Json = False,
 ) -> int:
     """Ask the job's gateway what it charges, and add what has changed to a price file of its own."""
+    import asyncio  # noqa: PLC0415 - takes a moment to import, and help does without
+
     from mediascribe.pricing import gateway, places  # noqa: PLC0415 - other commands do without
 
     found, terms, base_url = asyncio.run(_pulled(job, group, every=every))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -84,6 +83,8 @@ def _place(asked: Billed, folder: Path) -> tuple[Path, str]:
     """Where the bill is, and what to call it; one that a gateway is asked for is in *folder*."""
     if asked.bill:
         return asked.bill, str(asked.bill)
+    import asyncio  # noqa: PLC0415 - takes a moment to import, and help does without
+
     job = asked.from_gateway or folder
     fetched = asyncio.run(_fetch(job, folder / "log.jsonl"))
     if fetched.is_cut:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +84,8 @@ def try_(
     json: Json = False,
 ) -> int:
     """Ask some rows of each kind of media, and show answers, tokens and cost. What it spends counts all the same."""
+    import asyncio  # noqa: PLC0415 - takes a moment to import, and help does without
+
     from mediascribe import sampling, trial  # noqa: PLC0415 - other commands do without
     from mediascribe.inputs import check  # noqa: PLC0415 - likewise
     from mediascribe.report import trials as report  # noqa: PLC0415 - likewise
@@ -113,6 +114,8 @@ def diff(
     json: Json = False,
 ) -> int:
     """Ask the same rows in two ways, by two prompts, models or sets of parameters, and show what differs."""
+    import asyncio  # noqa: PLC0415 - takes a moment to import, and help does without
+
     from mediascribe import pairs, sampling, trial  # noqa: PLC0415 - other commands do without
     from mediascribe import variants as changed  # noqa: PLC0415 - likewise
     from mediascribe.inputs import check  # noqa: PLC0415 - likewise
@@ -209,6 +212,8 @@ async def _asked(laid: Laid, *, json: bool) -> list[Trial]:
 
 def _once_more(job: Path, row: dict[str, Any], *, send: bool, quiet: bool) -> tuple[Asked, Trial | None]:
     """The request about the item of *row* as *job* writes it, and with *send* what is answered now."""
+    import asyncio  # noqa: PLC0415 - takes a moment to import, and help does without
+
     from mediascribe import replay as replaying  # noqa: PLC0415 - other commands do without
     from mediascribe import trial  # noqa: PLC0415 - likewise
     from mediascribe.inputs import check  # noqa: PLC0415 - likewise

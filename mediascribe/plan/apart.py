@@ -36,7 +36,7 @@ def draw_up(items: Items, facts: RunFacts, order: Order, store: Store, into: Pat
         MediascribeError: the process was ended from outside.
     """
     wanted = pickle.dumps((os.getpid(), (items, facts, order, store, into)))
-    command = [sys.executable, "-m", "mediascribe.plan.apart"]
+    command = [sys.executable, "-P", "-m", "mediascribe.plan.apart"]  # whatever lies in the caller's folder
     done = subprocess.run(command, input=wanted, stdout=subprocess.PIPE, check=False)  # noqa: S603 - our own words
     if done.returncode:
         raise MediascribeError(f"the plan was not made: {_ended(done.returncode)}; start again, nothing was sent")

@@ -8,11 +8,7 @@ is the judge: shares are counted from its ledger. Its minute slides unless the s
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import dataclasses
-import json
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -20,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from asking import Crowd
 from served import Served
+from tables import Figure, by_steps
 
 from mediascribe.job_sections import LimitsSection
 from mediascribe.limiter import Limiter
@@ -33,18 +30,6 @@ if TYPE_CHECKING:
 LATENCY = {"latency_s": 0.2, "jitter_s": 0.1}
 HIDDEN_RPM = 6000
 WAITERS = 5000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One measured number, what it should be, and whether it is."""
-
-    step: str
-    what: str
-    value: float
-    unit: str
-    goal: str
-    good: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +188,7 @@ def refusals(step: str, visits: Sequence[Visit], *, most: float) -> Figure:
 
 def note(step: str, what: str, value: float, unit: str) -> Figure:
     """A number without a goal."""
-    return Figure(step=step, what=what, value=value, unit=unit, goal="", good=True)
+    return Figure(step=step, what=what, value=value, unit=unit)
 
 
 Step = tuple["Callable[..., Awaitable[list[Figure]]]", dict[str, object]]
@@ -223,36 +208,12 @@ STEPS: dict[str, Step] = {
 
 def main() -> int:
     """Run the steps; the exit status says whether every goal was met."""
-    parser = argparse.ArgumentParser(description="How well the quota is used.")
-    parser.add_argument("--quick", action="store_true", help="short steps: shares are rough")
-    parser.add_argument(
-        "--only", action="append", metavar="NAME", help=f"steps that have NAME in theirs: {list(STEPS)}"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON list instead of the table")
-    wanted = parser.parse_args()
-    names = [name for name in STEPS if wanted.only is None or any(word in name for word in wanted.only)]
-    if not names:
-        parser.error(f"no step is called {wanted.only}; there are {list(STEPS)}")
-    figures = []
-    for name in names:
+
+    def measure(name: str, quick: bool) -> list[Figure]:  # noqa: FBT001 - as `by_steps` calls it
         step, members = STEPS[name]
-        found = asyncio.run(step(name, QUICK if wanted.quick else FULL, **members))
-        # Somebody else's work on the same cores makes the client late, and every share smaller than it is.
-        found.append(note(name, f"load of {os.cpu_count()} cores", os.getloadavg()[0], ""))
-        figures += found
-        sys.stderr.write("".join(f"{row(figure)}\n" for figure in found))
-    if wanted.json:
-        sys.stdout.write(json.dumps([dataclasses.asdict(figure) for figure in figures], indent=1) + "\n")
-    else:
-        sys.stdout.write("| step | figure | measured | goal | |\n| --- | --- | --- | --- | --- |\n")
-        sys.stdout.write("".join(f"{row(figure)}\n" for figure in figures))
-    return 0 if all(figure.good for figure in figures) else 1
+        return asyncio.run(step(name, QUICK if quick else FULL, **members))
 
-
-def row(figure: Figure) -> str:
-    """One line of the table."""
-    verdict = ("yes" if figure.good else "**no**") if figure.goal else ""
-    return f"| {figure.step} | {figure.what} | {figure.value:.4g} {figure.unit} | {figure.goal} | {verdict} |"
+    return by_steps("How well the quota is used.", STEPS, measure)
 
 
 if __name__ == "__main__":

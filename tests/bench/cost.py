@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tables import head, row, say
 
 from mediascribe import cost
 from mediascribe.columns import SCHEMA
@@ -75,18 +76,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="cost-bench-") as folder:
             make(Path(folder), rows)
             size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
-            sys.stdout.write(f"{rows:,} rows, {size / 1e6:,.0f} MB\n")
+            say(f"\n{rows:,} rows, {size / 1e6:,.0f} MB")
+            head("question", "lines", "s", "CPU s", "peak MB")
             for name in QUESTIONS:
                 for _ in range(2):
                     print_one(folder, name)
 
 
 def print_one(folder: str, name: str) -> None:
-    """Ask one question in a process of its own, and print what it took."""
+    """Ask one question in a process of its own, and print what it took: one row of the table."""
     command = [sys.executable, __file__, "--ask", folder, name]
     seen = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    took = f"{seen['seconds']:6.2f} s {seen['cpu_s']:6.2f} s of processor {seen['peak_mb']:6.0f} MB peak"
-    sys.stdout.write(f"  {name:28} {took} {seen['lines']:5} lines\n")
+    row(name, f"{seen['lines']:,}", f"{seen['seconds']:.2f}", f"{seen['cpu_s']:.2f}", f"{seen['peak_mb']:,.0f}")
 
 
 def asked_once(output: str, question: dict) -> dict:

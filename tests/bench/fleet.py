@@ -1,12 +1,15 @@
 """How a run scales over processes, and what it costs to have them.
 
-    python tests/bench/fleet.py [--seconds S] [--latency S ...] [--in-flight N] [--workers N ...]
+    python tests/bench/fleet.py [--seconds S] [--latency S ...] [--in-flight N] [--workers N ...] [--shared]
+    python tests/bench/fleet.py --latency 0.05 --in-flight 100 --workers 1 2 --shared
     python tests/bench/fleet.py --engines
 
 The first prints a table of rows a second by workers and by the gateway's latency, each with so many requests in
 flight, on a folder that they share: the work is bound by latency, so that two cores suffice. Start-up is measured by
-itself. The second compares engines on shards that only wait: those that are installed of Dask and Ray, and plain
-processes.
+itself. The second is bound by the processor: what a second process adds on two cores, of which the gateway takes its
+part too. With --shared there are a quota and a budget, so large that neither binds: the processes have them lent, as
+those of a run with limits do. The third compares engines on shards that only wait: those that are installed of Dask and
+Ray, and plain processes.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stub import served
+from stub import kind, served
+from tables import head, row, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +58,11 @@ text = "Describe the picture."
 [limits]
 concurrency = {in_flight}
 """
+SHARED: Final = """requests_per_minute = 10000000
+
+[budget]
+usd = 1000000
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,7 @@ class Case:
     latency_s: float
     in_flight: int
     workers: int
+    shared: bool = False
 
     @property
     def ideal(self) -> float:
@@ -86,22 +96,20 @@ def main() -> None:
     if options.engines:
         _print_engines()
         return
-    sys.stdout.write("| latency | workers | rows/s | of the ideal | of one worker | start | CPU a row |\n")
-    sys.stdout.write("| --- | --- | --- | --- | --- | --- | --- |\n")
+    say(f"\n{options.in_flight:,} in flight by each worker; {kind()}.")
+    head("latency", "workers", "rows", "rows/s", "of the ideal", "of one worker", "start", "CPU a row")
     for latency_s in options.latency:
         alone: float | None = None
         for workers in options.workers:
             rows = round(options.seconds * workers * options.in_flight / latency_s)
-            case = Case(rows=rows, latency_s=latency_s, in_flight=options.in_flight, workers=workers)
+            each = {"in_flight": options.in_flight, "shared": options.shared}
+            case = Case(rows=rows, latency_s=latency_s, workers=workers, **each)
             found = _measure(case)
             rate = case.rows / found.seconds
             alone = alone or rate / workers
-            shares = f"{rate / case.ideal:.0%} | {rate / alone:.2f} x"
-            sys.stdout.write(
-                f"| {latency_s * 1000:,.0f} ms | {workers} | {rate:,.0f} | {shares}"
-                f" | {found.start_s:.1f} s | {found.cpu_s / case.rows * 1000:.2f} ms |\n"
-            )
-            sys.stdout.flush()
+            shares = f"{rate / case.ideal:.0%}", f"{rate / alone:.2f} x"
+            took = f"{found.start_s:.1f} s", f"{found.cpu_s / case.rows * 1000:.2f} ms"
+            row(f"{latency_s * 1000:,.0f} ms", str(workers), f"{rows:,}", f"{rate:,.0f}", *shares, *took)
 
 
 def _options() -> argparse.Namespace:
@@ -110,7 +118,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--latency", type=float, nargs="+", default=[0.05, 0.5, 2.0])
     parser.add_argument("--in-flight", type=int, default=16)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--engines", action="store_true")
+    parser.add_argument("--shared", action="store_true", help="with a quota and a budget that never bind")
+    parser.add_argument("--engines", action="store_true", help="compare engines instead")
     return parser.parse_args()
 
 
@@ -157,7 +166,8 @@ def _written(folder: str, url: str, case: Case) -> str:
         count = shard_rows * (2 * case.workers) + case.rows
         rows.writerows([f"item-{number}", f"https://cdn.example.com/{number}.jpg"] for number in range(count))
     job = place / "job.toml"
-    job.write_text(JOB.format(folder=folder, url=url, in_flight=case.in_flight, shard_rows=shard_rows))
+    text = JOB + SHARED if case.shared else JOB
+    job.write_text(text.format(folder=folder, url=url, in_flight=case.in_flight, shard_rows=shard_rows))
     return str(job)
 
 
@@ -169,19 +179,17 @@ def _cpu_s() -> float:
 
 def _print_engines() -> None:
     """The start, the cost of a shard that does nothing, 20 shards of half a second on two processes, and a kill -9."""
-    sys.stdout.write("| engine | start | a shard | 20 x 0.5 s on 2 (ideal 5 s) | RSS a process | after kill -9 |\n")
-    sys.stdout.write("| --- | --- | --- | --- | --- | --- |\n")
+    head("engine", "start", "a shard", "20 x 0.5 s on 2 (ideal 5 s)", "RSS a process", "after kill -9")
     for name, engine in {"processes": _processes, "Dask": _dask, "Ray": _ray}.items():
         try:
             began_at = time.monotonic()
             for submit, outcome in engine():
-                sys.stdout.write(f"| {name} | {_examined(submit, outcome, began_at)} |\n")
+                row(name, *_examined(submit, outcome, began_at))
         except ImportError:
-            sys.stdout.write(f"| {name} | not installed | | | | |\n")
-        sys.stdout.flush()
+            row(name, "not installed", "", "", "", "")
 
 
-def _examined(submit: Callable[..., Any], outcome: Callable[[Any], Any], began_at: float) -> str:
+def _examined(submit: Callable[..., Any], outcome: Callable[[Any], Any], began_at: float) -> tuple[str, ...]:
     pids = {outcome(one) for one in [submit(_pid, 0.3) for _ in range(4)]}
     start_s = time.monotonic() - began_at
     at = time.monotonic()
@@ -202,7 +210,7 @@ def _examined(submit: Callable[..., Any], outcome: Callable[[Any], Any], began_a
         after = f"goes on by itself, {time.monotonic() - at:.1f} s for 4 x 1 s"
     except Exception as error:  # noqa: BLE001 - whatever the engine says is the finding
         after = f"{type(error).__name__}"
-    return f"{start_s:.1f} s | {each_ms:.1f} ms | {twenty_s:.1f} s | {rss_mb:.0f} MB | {after}"
+    return f"{start_s:.1f} s", f"{each_ms:.1f} ms", f"{twenty_s:.1f} s", f"{rss_mb:.0f} MB", after
 
 
 def _pid(wait_s: float) -> int:

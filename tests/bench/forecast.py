@@ -17,7 +17,6 @@ import contextlib
 import csv
 import os
 import statistics
-import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tables import head, row
 
 from mediascribe import forecast, pilot, plan
 from mediascribe.domain import Completion, Cost, Failure, Item, Record, Shard, Usage
@@ -105,15 +105,19 @@ def main() -> None:
     for seed in told.seeds:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             found.append(one(seed, told.pilot, known=told.known))
+    head("of", "in the interval", "off by, median", "most", "on average", "the interval")
     for name, column in zip(("tokens", "USD"), zip(*found, strict=True), strict=True):
         inside = sum(low <= true <= high for low, _, high, true in column)
         off = [abs(expected / true - 1) * 100 for _, expected, _, true in column]
         wide = [(high - low) / 2 / expected * 100 for low, expected, high, _ in column]
         bias = statistics.mean(expected / true - 1 for _, expected, _, true in column) * 100
-        sys.stdout.write(
-            f"{name}: in the interval {inside} of {len(column)}; expected value off by {statistics.median(off):.1f} %"
-            f" (median), {max(off):.1f} % (most), {bias:+.1f} % on average;"
-            f" the interval is +- {statistics.median(wide):.1f} %\n"
+        row(
+            name,
+            f"{inside} of {len(column)}",
+            f"{statistics.median(off):.1f} %",
+            f"{max(off):.1f} %",
+            f"{bias:+.1f} %",
+            f"+- {statistics.median(wide):.1f} %",
         )
 
 

@@ -10,20 +10,16 @@ without and with shrinking; bytes are those of the files, before base64.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import dataclasses
 import io
-import json
-import os
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from tables import Figure, by_steps
 
 from mediascribe import models
 from mediascribe.domain import Media, Request
@@ -63,18 +59,6 @@ SHAPES = (
     (3500, 2600),
     (3000, 3000),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One measured number, what it should be, and whether it is."""
-
-    step: str
-    what: str
-    value: float
-    unit: str
-    goal: str
-    good: bool
 
 
 def by_size(step: str, rounds: int) -> list[Figure]:
@@ -250,34 +234,8 @@ STEPS: dict[str, Callable[[str, int], list[Figure]]] = {
 
 def main() -> int:
     """Run the steps; the exit status says whether every goal was met."""
-    parser = argparse.ArgumentParser(description="What it takes to make media fit to send, and what that saves.")
-    parser.add_argument("--quick", action="store_true", help="measure once: figures are rough")
-    parser.add_argument(
-        "--only", action="append", metavar="NAME", help=f"steps that have NAME in theirs: {list(STEPS)}"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON list instead of the table")
-    wanted = parser.parse_args()
-    names = [name for name in STEPS if wanted.only is None or any(word in name for word in wanted.only)]
-    if not names:
-        parser.error(f"no step is called {wanted.only}; there are {list(STEPS)}")
-    figures = []
-    for name in names:
-        found = STEPS[name](name, 1 if wanted.quick else 3)
-        found.append(figure(name, f"load of {os.cpu_count()} cores", os.getloadavg()[0], ""))
-        figures += found
-        sys.stderr.write("".join(f"{row(one)}\n" for one in found))
-    if wanted.json:
-        sys.stdout.write(json.dumps([dataclasses.asdict(one) for one in figures], indent=1) + "\n")
-    else:
-        sys.stdout.write("| step | figure | measured | goal | |\n| --- | --- | --- | --- | --- |\n")
-        sys.stdout.write("".join(f"{row(one)}\n" for one in figures))
-    return 0 if all(one.good for one in figures) else 1
-
-
-def row(one: Figure) -> str:
-    """One line of the table."""
-    verdict = ("yes" if one.good else "**no**") if one.goal else ""
-    return f"| {one.step} | {one.what} | {one.value:.3g} {one.unit} | {one.goal} | {verdict} |"
+    about = "What it takes to make media fit to send, and what that saves."
+    return by_steps(about, STEPS, lambda name, quick: STEPS[name](name, 1 if quick else 3))
 
 
 if __name__ == "__main__":

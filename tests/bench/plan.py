@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
+from tables import head, row
 
 from mediascribe import plan
 from mediascribe.columns import SCHEMA, RunFacts
@@ -60,6 +61,7 @@ def main() -> None:
     if told.measure:
         sys.stdout.write(json.dumps(measure(told.measure, told.format, new=told.new)))
         return
+    head("rows", "s", "rows/s", "CPU s", "peak GB", "last shard s", "due")
     with tempfile.TemporaryDirectory() as temporary:
         for rows in told.rows or [10**5, 10**6, 10**7]:
             folder = (told.folder or Path(temporary)) / str(rows)
@@ -68,16 +70,18 @@ def main() -> None:
 
 
 def report(rows: int, folder: Path, options: list[str]) -> None:
-    """Plan in a process of its own, and print a line."""
+    """Plan in a process of its own, and print a row of the table."""
     command = [sys.executable, __file__, "--measure", str(folder), *options]
     told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    line = (
-        f"{rows:>12,} rows: {told['seconds']:6.1f} s, {rows / told['seconds']:>9,.0f} rows/s,"
-        f" {told['cpu_s']:.1f} s of CPU, peak {told['peak_bytes'] / 1e9:.2f} GB,"
-        f" last shard {told['last_shard_s']:.2f} s, {told['counts']}\n"
+    row(
+        f"{rows:,}",
+        f"{told['seconds']:.1f}",
+        f"{rows / told['seconds']:,.0f}",
+        f"{told['cpu_s']:.1f}",
+        f"{told['peak_bytes'] / 1e9:.2f}",
+        f"{told['last_shard_s']:.2f}",
+        ", ".join(f"{count:,} {reason}" for reason, count in told["counts"].items() if count),
     )
-    sys.stdout.write(line)
-    sys.stdout.flush()
 
 
 def measure(folder: Path, form: str, *, new: bool) -> dict[str, object]:

@@ -77,6 +77,11 @@ def has_nginx() -> bool:
     return shutil.which("nginx") is not None and (MODULES / "ngx_http_lua_module.so").exists()
 
 
+def kind() -> str:
+    """What stands for the gateway."""
+    return "nginx with Lua" if has_nginx() else "Python stub (nginx with Lua is not installed)"
+
+
 def authority(folder: Path) -> Certificate:
     """A CA of one day, in *folder*, and a server's certificate for loopback from it."""
     # Only a bench over TLS needs it.
@@ -115,7 +120,7 @@ def served(latency_s: float, certificate: Certificate | None = None) -> Iterator
         _wait_for(port)
         yield Stub(
             url=f"http{'s' if certificate else ''}://127.0.0.1:{port}/v1",
-            name="nginx with Lua" if has_nginx() else "Python stub (nginx with Lua is not installed)",
+            name=kind(),
         )
 
 
