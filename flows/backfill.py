@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from flows.form import DeadlineField, JobField, MeansField, ProgressField, ReasonsField, RulesField, WantedField
 from flows.hooks import tell_end
 from flows.starting import started
-from flows.steps import fill
+from flows.steps import Way, fill
 from mediascribe.job_sections import Caps
 from mediascribe.means import FULL, Means
 from mediascribe.run import Outcome
@@ -48,7 +48,7 @@ async def backfill(  # noqa: PLR0913, PLR0917 - each is a field of the form that
     """
 
     async def ask(until: str | None) -> State[Outcome]:
-        return await fill(job, reasons, progress, wanted, _own(means), deadline=until)
+        return await fill(job, reasons, Way(progress=progress, deadline=until), wanted, _own(means))
 
     return await started(job, rules, deadline, ask)
 

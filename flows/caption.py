@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from flows.form import DeadlineField, JobField, PlanField, ProgressField, RulesField, WorkersField
 from flows.hooks import tell_end
 from flows.starting import started
-from flows.steps import fill, finish
+from flows.steps import Way, fill, finish
 from mediascribe.run import Outcome
 from mediascribe.schedule import USUAL
 
@@ -41,8 +41,7 @@ async def caption(  # noqa: PLR0913, PLR0917 - each is a field of the form that 
     """
 
     async def ask(until: str | None) -> State[Outcome]:
-        if plan is None:
-            return await fill(job, ("new",), progress, deadline=until, workers=workers)
-        return await finish(plan, progress, deadline=until, workers=workers)
+        way = Way(progress=progress, deadline=until, workers=workers)
+        return await fill(job, ("new",), way) if plan is None else await finish(plan, way)
 
     return await started(job, rules, deadline, ask)

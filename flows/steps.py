@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, SyncClientContext
 from prefect.states import Cancelled, Completed, Failed
 
 from flows import hooks
@@ -19,6 +20,7 @@ from flows.terminal import console
 from mediascribe import deadline as deadlines
 from mediascribe import forecast
 from mediascribe.errors import MediascribeError
+from mediascribe.fleet.common import joined
 from mediascribe.fleet.lead import Fleet, fleet
 from mediascribe.job_sections import EngineSection
 from mediascribe.means import FULL, Means, within
@@ -48,59 +50,54 @@ _SHARDS_AT_ONCE: Final = 2
 _FORECAST_ROWS: Final = 200_000
 
 
-async def fill(  # noqa: PLR0913 - what the flows' forms have fields for
-    job: str,
-    reasons: tuple[Reason, ...],
-    progress: Style,
-    wanted: Wanted = EVERYTHING,
-    means: Means = FULL,
-    *,
-    deadline: str | None = None,
-    workers: int | None = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How a run goes about its rows, whichever they are: the fields of the form that every flow has."""
+
+    progress: Style
+    deadline: str | None = None
+    workers: int | None = None
+
+
+async def fill(
+    job: str, reasons: tuple[Reason, ...], way: Way, wanted: Wanted = EVERYTHING, means: Means = FULL
 ) -> State[Outcome]:
     """Ask about the items of the *job* file's manifest that are due for one of *reasons* and *wanted*, within *means*.
 
     The state is Completed when every planned row has a result and all of them are found whole; else Failed, under a
     name that says why (`notes.Ending`), or Cancelled: what was answered is kept all the same.
     """
-    return await _run(job, lambda opened: plan_run(opened, reasons, wanted), progress, means, deadline, workers)
+    return await _run(job, lambda opened: plan_run(opened, reasons, wanted), way, means)
 
 
-async def finish(
-    plan: str, progress: Style, *, deadline: str | None = None, workers: int | None = None
-) -> State[Outcome]:
+async def finish(plan: str, way: Way) -> State[Outcome]:
     """Ask about the rows of the kept *plan* that have no result since it was made; the state is as `fill` gives it."""
     made = kept.load(plan)
-    state = await _run(made.job_path, lambda opened: begin_plan(opened, made), progress, FULL, deadline, workers)
+    state = await _run(made.job_path, lambda opened: begin_plan(opened, made), way, FULL)
     if state.is_completed():
         kept.remove(made)
     return state
 
 
-async def _run(  # noqa: PLR0913, PLR0917 - what `fill` and `finish` have in common
-    job: str,
-    draw_up: Callable[[Session], Plan],
-    progress: Style,
-    means: Means,
-    deadline: str | None,
-    workers: int | None,
-) -> State[Outcome]:
+async def _run(job: str, draw_up: Callable[[Session], Plan], way: Way, means: Means) -> State[Outcome]:
     hooks.ended.set(None)
-    due_at = deadlines.parse(deadline, datetime.now(UTC)) if deadline else None
-    async with session(job, _tell) as held:
-        opened = within(held, means)
-        recovered = recover_runs(opened)
-        plan = draw_up(opened)
-        course = _Course(opened, plan, due_at, _engine(opened, workers))
-        closed, problems = None, []
-        if plan.rows:
-            closed = publish_run(opened, plan, await course.describe(progress))
-            problems = verify_run(opened, closed)
-            closed = mark_incomplete(opened, closed, problems) if problems else closed
-        else:
-            drop_plan(opened, plan)
-        outcome = opened.inputs.outcome(plan, recovered=recovered, closed=closed)
-        return await course.conclude(outcome, problems)
+    due_at = deadlines.parse(way.deadline, datetime.now(UTC)) if way.deadline else None
+    # A task that is no coroutine would make a client of its own, which takes longer than all else Prefect does for it.
+    with SyncClientContext.get_or_create() if FlowRunContext.get() else nullcontext():
+        async with session(job, _tell) as held:
+            opened = within(held, means)
+            recovered = recover_runs(opened)
+            plan = draw_up(opened)
+            course = _Course(opened, plan, due_at, _engine(opened, way.workers))
+            closed, problems = None, []
+            if plan.rows:
+                closed = publish_run(opened, plan, await course.describe(way.progress))
+                problems = verify_run(opened, closed)
+                closed = mark_incomplete(opened, closed, problems) if problems else closed
+            else:
+                drop_plan(opened, plan)
+            outcome = opened.inputs.outcome(plan, recovered=recovered, closed=closed)
+            return await course.conclude(outcome, problems)
 
 
 def _tell(line: str) -> None:
@@ -140,7 +137,8 @@ class _Course:
     async def _describer(self) -> AsyncIterator[Describer | Fleet]:
         """Who asks: this process, or the processes of a fleet."""
         if not self._engine.is_used:
-            yield self._opened.describer(self._plan, self._gauge.announce)
+            async with joined(self._opened.inputs.job, self._opened.lanes, self._gauge.meter):
+                yield self._opened.describer(self._plan, self._gauge.announce)
             return
         async with fleet(self._opened, self._plan, self._engine, self._gauge.meter, hooks.logger().info) as many:
             yield many

@@ -220,8 +220,8 @@ async def test_an_empty_budget_lifts_no_cap(world, monkeypatch, given, taken):
     """A form that was opened and left empty is no budget: that of the job holds."""
     seen = []
 
-    async def fill(*words, deadline):
-        seen.append((words[-1], deadline))
+    async def fill(_job, _reasons, way, _wanted, means):
+        seen.append((means, way.deadline))
         return world.Completed()
 
     monkeypatch.setattr("flows.backfill.fill", fill)

@@ -157,7 +157,7 @@ def _fill(job):
     for name, step in list(vars(steps).items()):
         if isinstance(step, Task):
             setattr(steps, name, step.fn)
-    asyncio.run(steps.fill(job, ("new",), "none"))
+    asyncio.run(steps.fill(job, ("new",), steps.Way(progress="none")))
     sys.exit()
 
 
