@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from mediascribe.domain import MEDIA_KINDS, Completion
+from mediascribe.domain import MEDIA_KINDS, ColumnType, Completion
 from mediascribe.errors import ConfigError
-from mediascribe.job_sections import ColumnType  # noqa: TC001 - likewise
 from mediascribe.redact import redact_url
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MediaKind = Literal["image", "audio", "video"]
+ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
 MEDIA_KINDS: Final[tuple[MediaKind, ...]] = ("image", "audio", "video")
 
 Status = Literal["ok", "truncated", "refused", "failed", "skipped"]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mediascribe.domain import ColumnType
 from mediascribe.job_media import MediaSection
 from mediascribe.section import SANDBOX_URL, Section
 
@@ -31,7 +32,6 @@ __all__ = [
     "Section",
 ]
 
-ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
 BASE_URL_VARIABLE = "MEDIASCRIBE_BASE_URL"
 _MOST_IN_FLIGHT = 10_000
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
