@@ -1,53 +1,52 @@
 """Pace: requests a second, learned from refusals where no quota is known, or where the known one is refused too.
 
 Until the first 429 it is unlimited, or, where nobody said how much is right, grows from a few requests a second with
-the square of the time, so that few are in flight at the first refusal. From then on the ceiling is what the gateway
-really took, which three kinds of gateway want measured in three ways; nobody has to say which kind it is:
+the square of the time. From then on the ceiling is a little less than what the gateway took when it refused, and the
+pace follows `curve.py` from there. What it took depends on how it counts; nobody has to say how:
 
-- a bucket is empty at each refusal: what it took from one to the next is its rate, the time that it refused included;
-- a gateway without burst takes its peak for ever, so the peak of the last seconds is tried, and distrusted for a while
-  when it is refused soon after;
-- a window of a minute is full at a refusal and stays full for long: what it took in that minute is its quota.
+- What it took in the second before a refusal is what a gateway takes that counts by the second, exactly, whatever the
+  pace was, and whether or not nothing left for a part of that second. So this look needs no memory: after a quota is
+  halved or doubled the first look that lies behind the change is right.
+- From a full bucket more is taken than it is refilled with. But soon after the first refusal comes the next one then,
+  with the stall between them in its look; a few such looks, in a second or two, come down to what is refilled.
+- Refused again after a stall of a quarter of a second: the look has become smaller, and the smaller one counts.
+- A stall of a second and more shows that a longer time is counted. Then all that was taken in it counts, the stall
+  included; and a quota that stays full for 5 s counts by the minute: what it took in that minute is its quota.
 
-The pace follows a curve like CUBIC's from a little below the ceiling: a plateau, slow probing, and faster growth until
-the double, where it begins anew; so a doubled quota is found within half a minute, and refusals stay below 1 %.
+One refusal below the ceiling may be chance, such as a moment in which nothing got through: then the ceiling falls only
+half the way. The next one soon after is none, and is taken at its word.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from mediascribe.curve import Curve, felt
 from mediascribe.quota import SPAN_S, Tally
 
-# The curve starts at 93 % of the ceiling, passes it after 16 s, and its double after 24 s.
-_BELOW: Final = 0.07
-_PLATEAU_S: Final = 16.0
-_DOUBLES_S: Final = 8.0
-# Below this pace probing is stretched, so that it costs no larger a share of the requests.
-_PROBED_PER_S: Final = 5.0
-_STRETCHED_AT_MOST: Final = 4.0
-# Where nothing is known: 100 a second after 9 s, 1,000 after 31 s.
-_FELT_FROM_PER_S: Final = 16.0
+# A refusal says that what was taken before is just too much.
+_BELOW_TAKEN: Final = 0.98
 _SLOWEST_PER_S: Final = 1 / 60
-_SHORTEST_LOOK_S: Final = 2.0
+_LOOK_S: Final = 1.0
 _LONGEST_LOOK_S: Final = 60.0
+# Fewer requests in a look tell nothing: then more of the past has to, the last minute if need be. If that has few too,
+# the pace is one a second at least, and a guess.
+_FEWEST: Final = 4
+_TELLING: Final = 10
+_UNTOLD_PER_S: Final = 1.0
+# A refusal after so long below the ceiling may be chance.
+_SETTLED_S: Final = 2.0
+# Refused for so long, a gateway counts a longer time than the look.
+_LONG_STALL_S: Final = 1.0
 _LOOK_BY_STALL: Final = 4.0
+_SHORTEST_MEAN_S: Final = 2.0
 # A quota that is full for so long counts by the minute; for so long this is believed.
 _MINUTE_STALL_S: Final = 5.0
 _BY_MINUTE_S: Final = 600.0
-# A shorter stall than this share of the look is our own cooldown, not the gateway's doing.
+# A shorter stall than this share of the time is our own cooldown, not the gateway's doing.
 _OWN_SHARE: Final = 0.05
 _LOWERED_AT_MOST: Final = 0.25
-# The peak before a refusal is what a gateway without burst takes; refused so soon after, it was drawn from a burst.
-_TOO_SOON_S: Final = 5.0
-_DISTRUSTED_FOR: Final = 10
-# A pace that far above what was measured last is no burst: the quota has grown.
-_GROWN: Final = 1.4
 _BURST_AT_MOST_S: Final = 0.1
-# Fewer requests than this tell little: then the last minute counts, and if that has no more, the pace is one a second
-# at least, and its probing is not stretched.
-_TELLING: Final = 10
-_UNTOLD_PER_S: Final = 1.0
 _NEVER: Final = float("-inf")
 
 
@@ -59,37 +58,32 @@ class Pace:
 
         *feels_its_way*: start slowly, and not as fast as anything else allows.
         """
-        self._feels_its_way = feels_its_way
+        self._felt_s = 0.0 if feels_its_way else None
         self._most_per_s = most_per_s
         self._accepted = Tally(span_s=2 * _LONGEST_LOOK_S)
         self._burst_s = min(burst_s, _BURST_AT_MOST_S)
         self._due_at = _NEVER
         self._started_at: float | None = None
         self._left_at = 0.0
-        self._ceiling: float | None = None
-        self._age_s = 0.0
-        self._measured = self._measured_before = 0.0
+        self._curve: Curve | None = None
         self._refused_pace: float | None = None
+        self._lately: float | None = None
         self._full_at: float | None = None
         self._full_before: float | None = None
+        self._stall_s = 0.0
         self._by_minute_until = _NEVER
-        self._is_thin = False
-        self._by_peak = False
-        self._distrusted = 0
 
     @property
     def per_s(self) -> float | None:
         """Requests a second that may leave now; None: any number."""
-        if self._ceiling is None:
-            return _FELT_FROM_PER_S + self._age_s**2 if self._feels_its_way else None
-        beyond_s = self._age_s / self._stretch(self._ceiling) - _PLATEAU_S
-        curve = _BELOW * (beyond_s / _PLATEAU_S) ** 3 if beyond_s < 0 else (beyond_s / _DOUBLES_S) ** 3
-        return self._ceiling * (1 + curve)
+        if self._curve:
+            return self._curve.per_s
+        return None if self._felt_s is None else felt(self._felt_s)
 
     @property
     def is_learned(self) -> bool:
         """Whether a refusal has taught it."""
-        return self._ceiling is not None
+        return self._curve is not None
 
     @property
     def ready_at(self) -> float:
@@ -104,11 +98,10 @@ class Pace:
         self._accepted.add(now, 1)
         self._due_at = max(self.ready_at, now - self._burst_s if bound else now)
         if bound:
-            self._age_s += now - self._left_at
-            self._rebase()
+            self._grow(now - self._left_at)
         self._left_at = now
-        if self._most_per_s and (self.per_s or 0.0) >= self._most_per_s:
-            self._ceiling = None
+        if self._curve and self._most_per_s and self._curve.per_s >= self._most_per_s:
+            self._curve = None
 
     def returned(self, at: float) -> None:
         """Learn that the request that left *at* was not taken: refused, or never sent."""
@@ -116,13 +109,17 @@ class Pace:
 
     def refused(self, now: float, *, again: bool) -> None:
         """Learn that the quota is full, *again* if it was never free meanwhile; the next request is not held up."""
-        if not again:
-            self._judge_peak()
-            self._full_before, self._full_at = self._full_at, now
-            self._refused_pace = self.per_s if self.is_learned else None
-            self._measured_before = self._measured
-        elif self._full_at is not None and now - self._full_at >= _MINUTE_STALL_S:
-            self._by_minute_until = now + _BY_MINUTE_S
+        lately = self._look(now)
+        if again and self._full_at is not None:
+            self._stall_s = now - self._full_at
+            self._lately = min(lately, self._lately) if lately and self._lately else None
+            if self._stall_s >= _MINUTE_STALL_S:
+                self._by_minute_until = now + _BY_MINUTE_S
+        else:
+            self._full_before, self._full_at, self._stall_s = self._full_at, now, 0.0
+            self._lately, self._refused_pace = lately, self._curve.per_s if self._curve else None
+            if lately and self._curve and self._curve.age_s >= _SETTLED_S:
+                self._lately = max(lately, (lately + self._curve.ceiling) / 2)
         self.resumed(now)
         self._due_at = _NEVER
 
@@ -133,15 +130,16 @@ class Pace:
         if self.counts_by_minute(now):
             taken = self._accepted.between(self._full_at - _LONGEST_LOOK_S, self._full_at)
             took = taken / _LONGEST_LOOK_S
-            self._is_thin = taken < _TELLING
-            if self._is_thin:  # a gateway that refused from the start tells nothing about its quota
-                took = max(took, _UNTOLD_PER_S)
+        elif self._lately and self._stall_s < _LONG_STALL_S:
+            taken, took = _TELLING, self._lately
         else:
-            took = self._or_peak(self._took(now, self._full_at, self._started_at), self._full_at)
+            taken, took = self._mean(now, self._full_at, self._started_at)
+        is_guess = taken < _TELLING
+        if is_guess:  # a gateway that refused from the start tells nothing about its quota
+            took = max(took, _UNTOLD_PER_S)
         if self._refused_pace is not None:
             took = min(max(took, self._refused_pace * _LOWERED_AT_MOST), self._refused_pace)
-        self._ceiling = self._measured = max(_SLOWEST_PER_S, took)
-        self._age_s = 0.0
+        self._curve = Curve(ceiling=max(_SLOWEST_PER_S, _BELOW_TAKEN * took), is_guess=is_guess)
 
     def counts_by_minute(self, now: float) -> bool:
         """Whether the gateway was found to count by the minute."""
@@ -152,43 +150,33 @@ class Pace:
         oldest_at = self._accepted.oldest_at(now - _LONGEST_LOOK_S)
         return None if oldest_at is None else oldest_at + SPAN_S
 
-    def _rebase(self) -> None:
-        """Start from the double once that is reached: growth is fast then, but not ever faster."""
-        pace = self.per_s
-        if self._ceiling and pace and pace >= 2 * self._ceiling:
-            self._ceiling, self._age_s = pace, _PLATEAU_S * self._stretch(pace)
+    def _grow(self, seconds: float) -> None:
+        if self._curve:
+            self._curve = self._curve.aged(seconds)
+        elif self._felt_s is not None:
+            self._felt_s += seconds
 
-    def _or_peak(self, took: float, full_at: float) -> float:
-        """*took*, or the peak before the refusal, as long as that was not found to be a burst."""
-        grown = (self._refused_pace or 0.0) > _GROWN * self._measured_before
-        look_s = _SHORTEST_LOOK_S / 2 if grown else _SHORTEST_LOOK_S  # a pace that grows fast is a mean of slower ones
-        peak = self._accepted.between(full_at - look_s, full_at) / look_s
-        self._by_peak = peak > took and (grown or not self._distrusted)
-        return peak if self._by_peak else took
+    def _look(self, now: float) -> float | None:
+        """Requests a second accepted in the last second, the stall included; None if they are too few to tell."""
+        taken, seconds = self._accepted.since(max(now - _LOOK_S, self._started_at or 0.0), now)
+        if taken < _FEWEST:
+            return None
+        seconds = max(seconds, _LOOK_S / 2)
+        if self._curve is None or self._curve.age_s <= _LOOK_S:
+            return taken / seconds
+        paced = self._curve.aged(-_LOOK_S / 2).per_s  # more exact than a count, which is whole, where both agree
+        return max(taken / seconds, min(paced, (taken + 1) / seconds))
 
-    def _judge_peak(self) -> None:
-        """Find out whether the last ceiling, if it was a peak, held."""
-        if self._by_peak and self._age_s < _TOO_SOON_S:
-            self._distrusted = _DISTRUSTED_FOR
-        else:
-            self._distrusted = max(0, self._distrusted - 1)
-
-    def _took(self, now: float, full_at: float, started_at: float) -> float:
-        """Requests a second accepted since the quota was last full, or in the last seconds, the stall included."""
+    def _mean(self, now: float, full_at: float, started_at: float) -> tuple[float, float]:
+        """Requests accepted since the quota was last full, or in the last seconds, and how many a second that is."""
         if self._full_before is not None and full_at - self._full_before <= _LONGEST_LOOK_S:
-            start = min(self._full_before, full_at - _SHORTEST_LOOK_S)
+            start = min(self._full_before, full_at - _SHORTEST_MEAN_S)
         else:
-            start = full_at - max(_SHORTEST_LOOK_S, _LOOK_BY_STALL * (now - full_at))
+            start = full_at - max(_SHORTEST_MEAN_S, _LOOK_BY_STALL * (now - full_at))
         start = max(start, started_at)
         end = full_at if now - full_at < _OWN_SHARE * (now - start) else now
         taken = self._accepted.between(start, end)
         if taken < _TELLING:
             start = max(full_at - _LONGEST_LOOK_S, started_at)
             taken = self._accepted.between(start, end)
-        self._is_thin = taken < _TELLING
-        took = taken / max(end - start, _SHORTEST_LOOK_S / 2)
-        return max(took, _UNTOLD_PER_S) if self._is_thin else took
-
-    def _stretch(self, ceiling: float) -> float:
-        """How much slower a pace is probed than one of 5 requests a second."""
-        return 1.0 if self._is_thin else min(_STRETCHED_AT_MOST, max(1.0, _PROBED_PER_S / ceiling))
+        return taken, taken / max(end - start, _SHORTEST_MEAN_S / 2)

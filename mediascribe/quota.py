@@ -75,6 +75,10 @@ class Tally:
                 units += self._slots[slot]
         return units
 
+    def since(self, start: float, end: float) -> tuple[float, float]:
+        """What left from *start*, or up to a slot sooner, to *end*, and over how many seconds that is."""
+        return self.between(start, end), end - int(start * _SLOTS_A_SECOND) / _SLOTS_A_SECOND
+
     def oldest_at(self, start: float) -> float | None:
         """When the first of what left at *start* or later left; None if nothing did."""
         first = int(start * _SLOTS_A_SECOND)

@@ -1,7 +1,8 @@
 """Learned: the quota of a gateway that told nobody, from what all members together were accepted and refused.
 
 `pace.py` does this for one process, request by request. Here the news are a slice old and a change needs another one to
-take effect, so the same curve takes three times as long, and after a cut nobody judges for two slices and a half.
+take effect, so the same curve takes three times as long, feeling the way twice as long, and after a cut nobody judges
+for two slices and a half.
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-_BELOW: Final = 0.05
-_PLATEAU_S: Final = 30.0
-_DOUBLES_S: Final = 40.0
-_FELT_FROM_PER_S: Final = 16.0
-_FELT_BY_PER_S2: Final = 0.25  # a quarter of the growth of a single process, whose refusals are known at once
+from mediascribe.curve import Curve, felt
+
+_SLOWER: Final = 3.0
+_FEELS_SLOWER: Final = 2.0
 _SETTLES_S: Final = 7.5
 _LOOK_S: Final = 12.0
 _MINUTE_S: Final = 60.0
@@ -30,9 +30,9 @@ class Learned:
 
     def __init__(self, known: float | None, *, feels_its_way: bool) -> None:
         """Know of no refusal; *known* is the configured quota, above which nothing is learned."""
-        self._known, self._feels_its_way = known, feels_its_way
-        self._ceiling: float | None = None  # a second
-        self._age_s = 0.0
+        self._known = known
+        self._felt_s = 0.0 if feels_its_way else None
+        self._curve: Curve | None = None
         self._slices: deque[tuple[float, float, int, int]] = deque()  # from, to, accepted, refused
         self._heard_at: float | None = None
         self._cut_at = self._by_minute_until = float("-inf")
@@ -60,21 +60,20 @@ class Learned:
 
     @property
     def _per_s(self) -> float | None:
-        if self._ceiling is None:
-            return _FELT_FROM_PER_S + _FELT_BY_PER_S2 * self._age_s**2 if self._feels_its_way else None
-        beyond_s = self._age_s - _PLATEAU_S
-        curve = _BELOW * (beyond_s / _PLATEAU_S) ** 3 if beyond_s < 0 else (beyond_s / _DOUBLES_S) ** 3
-        return self._ceiling * (1 + curve)
+        if self._curve:
+            return self._curve.per_s
+        return None if self._felt_s is None else felt(self._felt_s / _FEELS_SLOWER)
 
     def _grow(self, passed_s: float, per_s: float) -> None:
         pace = self._per_s
         if pace is None or per_s < _BOUND * pace:
             return
-        self._age_s += passed_s
-        if self._ceiling and pace >= 2 * self._ceiling:
-            self._ceiling, self._age_s = pace, _PLATEAU_S
+        if self._curve:
+            self._curve = self._curve.aged(passed_s)
+        elif self._felt_s is not None:
+            self._felt_s += passed_s
         if self._known and pace * 60 >= self._known:
-            self._ceiling = None
+            self._curve = None
 
     def _refused(self, now: float, *, by_minute: bool) -> None:
         """Lower the ceiling to what was accepted, unless it was lowered a moment ago."""
@@ -89,4 +88,4 @@ class Learned:
         pace = self._per_s
         if pace is not None:
             took = min(max(took, pace * _LOWERED_AT_MOST), pace)
-        self._ceiling, self._age_s, self._cut_at = max(_SLOWEST_PER_S, took), 0.0, now
+        self._curve, self._cut_at = Curve(ceiling=max(_SLOWEST_PER_S, took), slower=_SLOWER), now

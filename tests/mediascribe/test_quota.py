@@ -45,6 +45,15 @@ def test_what_is_larger_than_the_limit_waits_for_an_empty_minute():
     assert tally.room_at(6.0, 50, 10) == pytest.approx(5.0 + SPAN_S)
 
 
+def test_a_rate_counts_whole_slots():
+    """Asked from the middle of a tenth of a second on, it counts that whole tenth, and says so."""
+    tally = Tally()
+    for at in (10.02, 10.06, 10.5, 11.0):
+        tally.add(at, 1)
+    assert tally.since(10.05, 11.05) == (4, pytest.approx(1.05))
+    assert tally.since(10.15, 11.05) == (2, pytest.approx(0.95))
+
+
 def test_the_past_can_be_asked():
     """Units between two times, and the first that left since a time; what was taken back does not count."""
     tally = Tally()

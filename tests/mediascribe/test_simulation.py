@@ -1,6 +1,7 @@
 """Whole runs in virtual time: limiter, breaker and retry policy against gateways that tell nobody their quota."""
 
 import asyncio
+import random
 
 import pytest
 from hidden_quotas import AtOnce, Bucket, EachSecond, Gateway, Sliding
@@ -63,10 +64,10 @@ def whole_run(gateway, rows, *, workers=200, **limits):
     return run(main())
 
 
-async def steady(gateway, until, *, quotas=(), **limits):
+async def steady(gateway, until, *, quotas=(), jitter=lambda: 0.5, **limits):
     """Ask without end until then; *quotas* are (time, requests a second) from then on."""
     loop = asyncio.get_running_loop()
-    limiter = Limiter(LimitsSection(**limits), clock=loop.time, jitter=lambda: 0.5)
+    limiter = Limiter(LimitsSection(**limits), clock=loop.time, jitter=jitter)
 
     def rows():
         number = 0
@@ -163,6 +164,32 @@ def test_a_quota_that_halves_and_doubles_is_found_again(quota):
     assert gateway.taken(180, 240) >= 0.9 * 60 * 10
     assert gateway.taken(270, 300) >= 0.85 * 30 * 20
     assert gateway.taken(300, 360) >= 0.9 * 60 * 20
+
+
+def shares_by_the_second(per_s, seed):
+    """Of a hidden quota by the second, halved after 50 s and doubled after 50 more: the shares used from 30 s on.
+
+    The last of the four is that of the refusals, from the start on.
+    """
+    dice = random.Random(seed)  # noqa: S311 - the same run each time
+    gateway = Gateway(Sliding(per_s, length_s=1.0), latency_s=(0.2, 0.3), dice=dice)
+    halved_at = 49.0 + dice.random()
+    changes = (halved_at, per_s / 2), (halved_at + 50, per_s)
+    assert run(steady(gateway, 150, quotas=changes, jitter=dice.random, concurrency="auto"), late_s=0.0005) == 0
+    used = [gateway.taken(start, start + 19) / 19 for start in (30, 80, 130)]
+    return used[0] / per_s, used[1] / per_s * 2, used[2] / per_s, share_of_refusals(gateway, 0, 150)
+
+
+@pytest.mark.parametrize(
+    "per_s", [30.0, *(pytest.param(each, marks=pytest.mark.long) for each in (10.0, 100.0, 500.0))]
+)
+def test_a_hidden_quota_by_the_second_is_found_halved_and_doubled_within_half_a_minute(per_s):
+    """In each of the three windows 92 % of it in the mean of several runs, and less than 1 % of each run refused."""
+    runs = [shares_by_the_second(per_s, seed) for seed in range(2 if per_s > 100 else 4)]
+    for used in zip(*(each[:3] for each in runs), strict=True):
+        assert sum(used) / len(used) >= 0.92
+        assert min(used) >= 0.88
+    assert max(each[3] for each in runs) < 0.01
 
 
 @pytest.mark.long

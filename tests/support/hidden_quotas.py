@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 
 class Sliding:
-    """So many in any 60 s; all of them at once, if asked so."""
+    """So many in any 60 s, or *length_s*; all of them at once, if asked so."""
 
-    def __init__(self, per_s):
-        self.per_s, self.left = per_s, deque()
+    def __init__(self, per_s, length_s=60.0):
+        self.per_s, self.length_s, self.left = per_s, length_s, deque()
 
     def take(self, now):
-        while self.left and self.left[0] <= now - 60:
+        while self.left and self.left[0] <= now - self.length_s:
             self.left.popleft()
-        if len(self.left) >= self.per_s * 60:
+        if len(self.left) >= self.per_s * self.length_s:
             return False
         self.left.append(now)
         return True
