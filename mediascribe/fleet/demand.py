@@ -65,7 +65,13 @@ class Demand:
         if need != Spend():
             part = _ENVELOPE_S / max(self._slice_s, now - self._spent_at)
             used = view.spent - self._spent
-            wants = Spend(*(round(part * unit) for unit in (used.nano_usd, used.tokens, used.requests)))
+            # What waits is reserved at its worst before it is spent: a member that is lent no more than it spends would
+            # have one request in flight for ever.
+            wants = Spend(
+                nano_usd=round(part * used.nano_usd) + view.waiting * need.nano_usd,
+                tokens=round(part * used.tokens) + view.waiting * need.tokens,
+                requests=round(part * used.requests) + view.waiting * need.requests,
+            )
         self._spent, self._spent_at = view.spent, now
         return Purse(
             spent=view.spent,

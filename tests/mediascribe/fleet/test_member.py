@@ -8,9 +8,11 @@ from fleets import DAY, Gateway, Link, SlowBoard, now
 from virtual_time import virtual
 
 from mediascribe.budget import Budget
+from mediascribe.fleet.account import Account
 from mediascribe.fleet.demand import Demand
 from mediascribe.fleet.member import Following, Member
 from mediascribe.fleet.notes import GRANTS, LIFE_S, NOTES, Grant, Grants, Note, Rows
+from mediascribe.fleet.purses import fill
 from mediascribe.job_sections import BudgetSection, LimitsSection
 from mediascribe.lanes import SHARED, Lanes, Share
 from mediascribe.pacing import Use
@@ -259,3 +261,24 @@ async def test_a_member_wants_money_for_half_a_minute():
         Spend(3 * 10**9, 100, 1),
         Spend(2 * 10**9, 50, 1),
     )
+
+
+async def test_a_member_is_lent_room_for_all_that_wait_though_each_costs_little_of_its_worst():
+    """Twenty requests that may cost a thousand times what they do: two envelopes later all of them are in flight."""
+    clock, rest = Hands(), (None, 10**9, None)
+    demand = Demand(clock)
+    purse = Budget(BudgetSection(), None, spent=[], now=lambda: DAY)
+    account = Account(note=Note(member="a", name="a", number=0, up_s=0.0), seen_at=0.0)
+    purse.grant((None, 1_000, None))
+    waits = [asyncio.create_task(purse.reserve(Spend(0, 1_000, 1))) for _ in range(20)]
+    await asyncio.sleep(0)
+    purse.settle(await waits.pop(0), Spend(0, 1, 1))
+    for number in (1, 2):
+        clock.at += 3.0
+        said = demand.purse(purse.view(), purse.need())
+        account.heard(Note(member="a", name="a", number=number, up_s=clock.at, purse=said), clock.at, epoch=0)
+        (envelope,) = fill([account.holder()], rest)
+        purse.grant(envelope)
+        account.lend(number, {}, envelope)
+        await asyncio.sleep(0)
+    assert all(one.done() for one in waits)
