@@ -15,6 +15,7 @@ AUTO_START: Final = 4
 AUTO_MOST: Final = 1000
 _SHRINK: Final = 0.9
 _ROUNDS_TO_DOUBLE_STEP: Final = 2
+_MOST_ROUNDS: Final = 32.0  # then a step is larger than any window; the run may go on for millions of them
 _SAMPLES: Final = 16
 _RESISTANCE: Final = 1.6  # of 2.0, which is no gain at all
 _ROUNDS_OF_REST: Final = 32
@@ -41,7 +42,7 @@ class Window:
         """Learn of a success after *latency_s*, of a request that left in the last place of *size_then*."""
         if self._auto and self._resisted(size_then, latency_s):
             return
-        self._rounds += 1 / self._size
+        self._rounds = min(self._rounds + 1 / self._size, _MOST_ROUNDS)
         if self._rounds < 0:
             return
         step = self._size if self._starting else min(self._size, 2.0 ** (self._rounds // _ROUNDS_TO_DOUBLE_STEP))

@@ -71,3 +71,11 @@ def test_it_tries_again_after_a_rest():
     for _ in range(80):
         round_trip(window, latency_s=1.0)
     assert window.size > 4 * rested
+
+
+def test_it_bears_any_number_of_successes():
+    """A run of millions of rows without one refusal: its steps do not grow for ever."""
+    window = Window(1)
+    for _ in range(5_000):
+        round_trip(window)
+    assert window.size == 1
