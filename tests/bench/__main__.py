@@ -47,6 +47,7 @@ PARTS: Final = (
     Part(title="Start-up", script="start.py", quick="--times 1 --runs 1"),
     Part(title="What a row costs, by steps", script="parts.py", quick="--rows 500"),
     Part(title="Admission", script="admission.py", usual="--only cost", quick="--only cost"),
+    Part(title="A quota that nobody told", script="hidden.py", quick="--seeds 1 --only sec10"),
     Part(
         title="Throughput",
         script="throughput.py",

@@ -17,6 +17,7 @@ SMALLEST = [
     "fleet.py --latency 0.02 --in-flight 5 --workers 1 2 --seconds 0.2",
     "fleet.py --latency 0.02 --in-flight 5 --workers 1 --shared --seconds 0.2",
     "forecast.py --seeds 0 --pilot 20",
+    "hidden.py --seeds 1 --only sec10",
     "media.py --quick --only looks",
     "parts.py --rows 200",
     "plan.py --rows 1000",
