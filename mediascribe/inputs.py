@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mediascribe import answer, budget, job, manifest, models, plan, pricing, prompt, run, store, takedown
@@ -58,7 +59,8 @@ class Inputs:
 
     def plan(self, reasons: tuple[Reason, ...], wanted: Wanted = EVERYTHING) -> Plan:
         """Compare the manifest with the current results: a new run's plan, of the rows due for one of *reasons*."""
-        draw_up = apart.draw_up if self.manifest.size_bytes > _LONG_BYTES else plan.draw_up
+        is_local = isinstance(self.manifest.path, Path)
+        draw_up = apart.draw_up if is_local and self.manifest.size_bytes > _LONG_BYTES else plan.draw_up
         order, into = self.order(reasons, wanted), plan.folder(self.store)
         try:
             made = draw_up(self.items(), self.facts(), order, self.store, into)

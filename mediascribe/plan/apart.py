@@ -30,12 +30,12 @@ _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 def draw_up(items: Items, facts: RunFacts, order: Order, store: Store, into: Path) -> Plan:
-    """What `plan.draw_up` gives, and raises.
+    """What `plan.draw_up` gives, and raises. *items* are of files of this machine: connections go nowhere else.
 
     Raises:
         MediascribeError: the process was ended from outside.
     """
-    wanted = pickle.dumps((os.getpid(), (items, facts, order, store, into)))
+    wanted = pickle.dumps((os.getpid(), (items, facts, order, store.address, into)))
     command = [sys.executable, "-P", "-m", "mediascribe.plan.apart"]  # whatever lies in the caller's folder
     done = subprocess.run(command, input=wanted, stdout=subprocess.PIPE, check=False)  # noqa: S603 - our own words
     if done.returncode:
@@ -55,16 +55,17 @@ def _ended(status: int) -> str:
 def main() -> None:
     """Carry out the order on standard input. Ctrl-C is for the process that waits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent, order = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from the process that started this one
+    parent, wanted = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from the process that started this one
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             return
-    from mediascribe import plan  # noqa: PLC0415 - the module that this one belongs to
+    from mediascribe import plan, store  # noqa: PLC0415 - what this module belongs to, and what it stands on
 
+    items, facts, order, address, into = wanted
     drawn: Plan | Exception
     try:
-        drawn = plan.draw_up(*order)
+        drawn = plan.draw_up(items, facts, order, store.store_at(address), into)
     except (MediascribeError, OSError) as error:
         drawn = error
     sys.stdout.buffer.write(pickle.dumps(drawn))
