@@ -186,18 +186,6 @@ class LimitsSection(ModelLimits):
             raise ValueError("has a `share` of no quota: say with `common` where runs meet that share it")
         return self
 
-    @model_validator(mode="after")
-    def _a_common_quota_is_known(self) -> LimitsSection:
-        """What each learned for itself would be another's."""
-        for name, one in {"": self, **self.models}.items() if self.common else ():
-            if one.requests_per_minute is None and one.tokens_per_minute is None:
-                where = f'models."{name}".' if name else ""
-                raise ValueError(
-                    "has a `common` quota, which must be known: set"
-                    f" {where}requests_per_minute, or {where}tokens_per_minute, to what your key allows"
-                )
-        return self
-
 
 class Caps(Section):
     """The most that may be spent; unset: no such cap."""

@@ -48,10 +48,17 @@ def place(limits: LimitsSection) -> Store | None:
     """The store where the common quota of *limits* is lent, tried out; None where the run's quota is its own.
 
     Raises:
-        ConfigError: it cannot be created, reached or written.
+        ConfigError: it cannot be created, reached or written; or the quota is not known, and each would learn another.
     """
     if limits.common is None:
         return None
+    for name, one in {"": limits, **limits.models}.items():
+        if one.requests_per_minute is None and one.tokens_per_minute is None:
+            whose = f'limits.models."{name}"' if name else "limits"
+            raise ConfigError(
+                f"limits.common: a quota that runs share must be known: set {whose}.requests_per_minute,"
+                " or .tokens_per_minute, to what your key allows"
+            )
     try:
         return open_store(limits.common)
     except ConfigError as error:

@@ -407,10 +407,10 @@ class TestPlace:
 
     def test_a_common_quota_is_a_known_one(self):
         """Of all models together, and of each that has its own."""
-        with pytest.raises(ValidationError, match=r"must be known: set requests_per_minute, or tokens_per_minute"):
-            LimitsSection(common="q")
-        with pytest.raises(ValidationError, match=r'set models\."pro"\.requests_per_minute, or models\."pro"\.tokens'):
-            LimitsSection(common="q", tokens_per_minute=6.0, models={"pro": {}})
+        with pytest.raises(ConfigError, match=r"must be known: set limits\.requests_per_minute, or \.tokens"):
+            place(LimitsSection(common="q"))
+        with pytest.raises(ConfigError, match=r'set limits\.models\."pro"\.requests_per_minute'):
+            place(LimitsSection(common="q", tokens_per_minute=6.0, models={"pro": {}}))
         with pytest.raises(ValidationError, match=r"has a `share` of no quota"):
             LimitsSection(share=0.3)
 
