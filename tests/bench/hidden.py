@@ -1,6 +1,6 @@
 """How the limiter finds a quota that nobody told, in virtual time, at gateways that count in different ways.
 
-    python tests/bench/hidden.py [--seeds N] [--only NAME ...]     # 3 seeds, all classes: about 3 minutes of one core
+    python tests/bench/hidden.py [--seeds N] [--only NAME ...]     # 3 seeds, all classes: a minute or two of one core
     python tests/bench/hidden.py --seeds 1 --only sec10 min10
 
 It prints a Markdown table, a row for each class of gateway as it is done. Workers ask without end through one limiter,

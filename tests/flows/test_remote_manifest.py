@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import os
+import re
 import urllib.request
 
 import obstore
@@ -65,6 +66,23 @@ def rows(first, last):
     """A CSV of the rows from *first* to *last*."""
     lines = [f"i{number},https://cdn.example/{number}.jpg\n" for number in range(first, last)]
     return ("item_id,image_url\n" + "".join(lines)).encode()
+
+
+@pytest.mark.parametrize("path", ["{folder}/m.csv", "s3://bucket/long/m.csv"])
+def test_a_long_manifest_is_planned_for_a_bucket(bucket, tmp_path, monkeypatch, path):
+    """By another process, which gets the bucket's address and no client; one that lies in a bucket, by this one."""
+    monkeypatch.setenv("MEDIASCRIBE_WORK", str(tmp_path / "work"))
+    content = rows(0, 20_000)
+    (tmp_path / "m.csv").write_bytes(content)
+    obstore.put(bucket, "long/m.csv", content)
+    job = tmp_path / "job.toml"
+    written = JOB.format(folder=tmp_path, path=path.format(folder=tmp_path))
+    job.write_text(re.sub("^output = .*", 'output = "s3://bucket/out"', written, flags=re.MULTILINE))
+    given = check(str(job), keyless=True)
+    assert given.manifest.size_bytes > 2**19
+    made = given.plan(("new",))
+    assert (made.rows, [one.run_id for one in plan.unfinished(given.store)]) == (20_000, [made.run_id])
+    plan.remove(made, given.store)
 
 
 def test_a_job_is_planned_from_a_bucket(bucket, tmp_path):
