@@ -9,7 +9,6 @@ settings whether one is named; where one is, the server finds the same by itself
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -21,14 +20,15 @@ import time
 import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING, Final
 
 from mediascribe.errors import ConfigError
+from mediascribe.lineage import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _START_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.1
 _END_S: Final = 10.0
@@ -114,14 +114,8 @@ def _started(port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         stdout=log,
         stderr=log,
         start_new_session=True,
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, before any thread is started
+        preexec_fn=partial(end_with_parent, signal.SIGTERM),  # noqa: PLW1509 - one system call, before any thread is started
     )
-
-
-def _end_with_parent() -> None:
-    """Ask Linux to end the server when this process is killed; elsewhere it would be left behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait_until_healthy(port: int, running: subprocess.Popen[bytes], log: IO[bytes]) -> None:

@@ -39,11 +39,9 @@ OPENAI_TILES_AT_MOST: Final = 8  # 768 x 2048
 OPENAI_PATCH: Final = 32
 OPENAI_PATCHES: Final = 1536
 OPENAI_MORE_PATCHES: Final = 2500  # of newer models, by model and detail
-
 CLAUDE_LONG_SIDE: Final = 1568
 CLAUDE_IMAGE_AT_MOST: Final = 1600
 CLAUDE_PIXELS_PER_TOKEN: Final = 750
-
 QWEN_MARKS: Final = 2  # around every image
 QWEN_IMAGE_LEAST: Final = 4
 QWEN_SHARP_CAP: Final = 16_384

@@ -7,15 +7,15 @@ with the process that waits for it, and never makes a plan that of a run: only w
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mediascribe.errors import MediascribeError
+from mediascribe.lineage import end_with_parent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from mediascribe.plan import Plan
     from mediascribe.plan.order import Order
     from mediascribe.store import Store
-
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 def draw_up(items: Items, facts: RunFacts, order: Order, store: Store, into: Path) -> Plan:
@@ -56,10 +54,9 @@ def main() -> None:
     """Carry out the order on standard input. Ctrl-C is for the process that waits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent, wanted = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from the process that started this one
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            return
+    end_with_parent(signal.SIGKILL)
+    if os.getppid() != parent:
+        return
     from mediascribe import plan, store  # noqa: PLC0415 - what this module belongs to, and what it stands on
 
     items, facts, order, address, into = wanted

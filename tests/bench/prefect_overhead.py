@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from stub import served
 from tables import head, row, say
-from throughput import KEY, WARM_ROWS, Case, _job
+from throughput import KEY, WARM_ROWS, Case, job_file
 
 from flows import loops
 
@@ -177,7 +177,7 @@ def _serve(pipe: Connection, case: Case, url: str, run: Callable[[str], None]) -
 
 def _measured(run: Callable[[str], None], url: str, rows: int, in_flight: int) -> Took:
     with tempfile.TemporaryDirectory() as folder:
-        job = _job(folder, url, rows, in_flight)
+        job = job_file(folder, url, rows, in_flight)
         with _taken() as took:
             run(job)
     return took[0]

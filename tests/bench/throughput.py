@@ -117,7 +117,7 @@ async def pipeline(url: str, rows: int, in_flight: int, per_minute: int | None =
     from mediascribe.session import session  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory() as folder:
-        async with session(_job(folder, url, rows, in_flight, per_minute)) as opened:
+        async with session(job_file(folder, url, rows, in_flight, per_minute)) as opened:
             made = await asyncio.to_thread(opened.inputs.plan, REASONS)
             meter = Meter(total=made.rows)
             describer = opened.describer(made, meter.announce)
@@ -134,7 +134,7 @@ async def pipeline(url: str, rows: int, in_flight: int, per_minute: int | None =
         raise RuntimeError(f"not every row was answered: {closed.wrote.by_status}, {closed.stopped}")
 
 
-def _job(folder: str, url: str, rows: int, in_flight: int, per_minute: int | None = None) -> str:
+def job_file(folder: str, url: str, rows: int, in_flight: int, per_minute: int | None = None) -> str:
     with (Path(folder) / "manifest.csv").open("w", newline="") as manifest:
         lines = csv.writer(manifest)
         lines.writerow(("item_id", "image_url", "title"))
@@ -148,7 +148,7 @@ def _job(folder: str, url: str, rows: int, in_flight: int, per_minute: int | Non
 def _as_a_flow(url: str, rows: int, in_flight: int) -> None:
     """The product as its command runs it: a process with Prefect's engine and its embedded server."""
     with tempfile.TemporaryDirectory() as folder:
-        job = _job(folder, url, rows, in_flight)
+        job = job_file(folder, url, rows, in_flight)
         command = [Path(sys.executable).with_name("mediascribe"), "run", job]
         subprocess.run(command, check=True, env=os.environ | KEY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

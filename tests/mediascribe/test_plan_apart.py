@@ -92,7 +92,6 @@ def test_a_killed_planner_says_what_may_have_killed_it(checked, tmp_path, monkey
         apart.draw_up(given.items(), given.facts(), given.order(("new",), inputs.EVERYTHING), given.store, tmp_path)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
 def test_a_planner_ends_with_the_process_that_waits_for_it(tmp_path):
     """It draws nothing up for nobody: here its parent is gone before it looks."""
     order = tmp_path / "order"
