@@ -468,12 +468,12 @@ async def test_a_stop_between_two_questions_keeps_the_first_answer(bench, store,
     "answers", [pytest.param("least", marks=pytest.mark.long), "random", pytest.param("most", marks=pytest.mark.long)]
 )
 async def test_no_answer_length_passes_the_budget(bench, store, gateway, answers):
-    """Five hundred at a time, answers as long as the gateway likes: its ledger stays within the cap, and near it."""
+    """Many at a time, answers as long as the gateway likes: its ledger stays within the cap, and near it."""
     gateway.behave("*", Behaviour(answer_tokens=answers, latency_s=0.5))
-    cap = 0.06
-    rows = items(*(f"i{number}" for number in range(2_600)))
+    cap = 0.03
+    rows = items(*(f"i{number}" for number in range(1_300)))
     patient = {"base_url": gateway.url, "total_timeout_s": 120.0}
-    limits, parameters = {"concurrency": 500}, {"max_tokens": 100}
+    limits, parameters = {"concurrency": 300}, {"max_tokens": 100}
     _, (report,), _, closed = await bench(
         rows, gateway=patient, limits=limits, parameters=parameters, budget={"usd": cap}
     )
@@ -482,7 +482,7 @@ async def test_no_answer_length_passes_the_budget(bench, store, gateway, answers
     assert "budget.usd" in report.stopped
     assert report.over_budget
     assert closed.wrote.cost_usd == pytest.approx(billed, abs=1e-9)
-    assert gateway.max_in_flight > 200
+    assert gateway.max_in_flight > 50
 
 
 async def test_the_same_question_is_asked_once(bench, store, gateway):
