@@ -21,12 +21,12 @@ from mediascribe.sandbox import Behaviour
 pytest_plugins = ("survival",)  # its fixtures
 
 
-def test_ten_kills_at_random_instants(cli, start, asked, gateway):
+def test_kills_at_random_instants(cli, start, asked, gateway):
     """No answer is lost, no row has two results, and what was billed again had been counted in doubt."""
     dice = random.Random(5)  # noqa: S311 - an instant
     gateway.behave("*", Behaviour(latency_s=0.02, jitter_s=0.04))
     judge = Judge(gateway, asked(300, top="shard_rows = 40", more="[limits]\nconcurrency = 6\n"))
-    while judge.kills < 10:
+    while judge.kills < 5:
         running = start("run", "job.toml", tracked=judge.kills % 3 == 0)
         before = answered(gateway)
         if judge.kills % 3:  # else somewhere in the start
@@ -37,7 +37,7 @@ def test_ten_kills_at_random_instants(cli, start, asked, gateway):
     ended = start("run", "job.toml").wait()
     assert ended.status == 0, ended
     assert judge.convict("out") == []
-    assert len(judge.received) > 50
+    assert len(judge.received) > 25
     verified = cli("verify", "out", "--job", "job.toml")
     assert verified.status == 0, verified
 
