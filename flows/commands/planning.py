@@ -205,8 +205,10 @@ def _prefect(*, quiet: bool) -> Iterator[Run]:
     with embedded.started() as server:
 
         def go(starting: Awaitable[State[Any]]) -> Outcome:
-            with embedded.uncollected():
-                from flows import backfill, caption, hooks, loops  # noqa: F401, PLC0415 - while the server starts
+            with embedded.uncollected():  # while the server starts
+                from flows import backfill, caption, hooks, loops  # noqa: F401, PLC0415 - they load Prefect
+
+                embedded.preload()
             if server is None or embedded.is_configured():
                 return loops.run(hooks.outcome_of(starting))
             if not quiet:
