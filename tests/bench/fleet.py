@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import importlib
 import os
 import resource
 import signal
@@ -125,6 +126,7 @@ def _options() -> argparse.Namespace:
 
 def _measure(case: Case) -> Measured:
     os.environ.update(KEY)
+    importlib.import_module("flows")  # what it sets before Arrow is loaded holds for every run
     with served(case.latency_s) as stub, tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_run(_written(folder, stub.url, case), case))
 

@@ -177,6 +177,7 @@ def measure(name: str, case: Case, stub: Stub, *, lag: bool = False) -> Measured
 
 def _measured(pipe: Connection, name: str, case: Case, url: str, lag: bool) -> None:  # noqa: FBT001 - spawned
     os.environ.update(KEY)
+    importlib.import_module("flows")  # what it sets before Arrow is loaded holds for every run
     if name == FLOW:
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         _as_a_flow(url, case.rows, case.in_flight)

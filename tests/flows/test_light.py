@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 HEAVY = ("prefect", "pandas", "pyarrow", "duckdb", "pydantic", "httpx", "numpy", "asyncio")
 COMMANDS = (
@@ -47,6 +49,15 @@ def test_the_library_loads_no_prefect():
 def test_the_package_itself_loads_nothing():
     """`import mediascribe` is free."""
     assert loaded("import mediascribe", [*HEAVY, "msgspec"]) == []
+
+
+@pytest.mark.parametrize(("told", "backend"), [({}, "system"), ({"ARROW_DEFAULT_MEMORY_POOL": "mimalloc"}, "mimalloc")])
+def test_arrow_gives_back_what_it_had(told, backend):
+    """A process with a flow takes Arrow's memory from the C library, unless the caller has said otherwise."""
+    script = "import flows.form, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    environ = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"} | told
+    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, env=environ)
+    assert ran.stdout.strip() == backend
 
 
 def test_a_server_that_is_not_needed_leaves_without_a_trace(tmp_path):
