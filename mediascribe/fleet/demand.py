@@ -24,6 +24,7 @@ _LITTLE_MORE: Final = 1.05
 _USED_UP: Final = 0.9  # of a share: then it is what binds
 _SPARE: Final = 1.15
 _LEAST_PER_MINUTE: Final = 60.0  # so that the first row after a pause need not wait for a slice
+_NEW_S: Final = 3 * SLICE_S  # who has just come is about to ask: what that will be, nobody knows
 _ENVELOPE_S: Final = 30.0
 _QUOTA: Final = frozenset({"requests_per_minute", "tokens_per_minute"})
 _UNLENT: Final = Share(None, None)
@@ -48,6 +49,7 @@ class Demand:
         self._shares: Mapping[str, Share] = {}  # those under which the time since the last note passed
         self._next: Mapping[str, Share] = {}
         self._spent, self._spent_at = Spend(), clock()
+        self._came_at = clock()
 
     def lent(self, shares: Mapping[str, Share]) -> None:
         """Go by *shares* from now on."""
@@ -89,7 +91,8 @@ class Demand:
         minutes = max(now - before.at, self._slice_s / 2) / 60
         each = use.tokens / use.left if use.left else None
         used = _Used((use.left - before.left) / minutes, (use.tokens - before.tokens) / minutes)
-        wants = _wants(use, used, self._shares.get(name, _UNLENT))
+        is_new = now < self._came_at + _NEW_S
+        wants = None if is_new and use.latency_s is None else _wants(use, used, self._shares.get(name, _UNLENT))
         return LaneNote(
             left=use.left,
             refused=use.refused,

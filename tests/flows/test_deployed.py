@@ -338,7 +338,7 @@ def test_a_job_is_served_by_one_process(site):
         assert name == "Completed", message
         assert site.api("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
         os.kill(serving.pid, signal.SIGINT)
-        assert serving.wait(30) in (0, 130)
+        assert serving.wait(30) in (0, 130), (site.server.home / "serve.log").read_text()[-2000:]
     finally:
         if serving.poll() is None:
             os.killpg(serving.pid, signal.SIGKILL)

@@ -231,6 +231,17 @@ def test_a_member_wants_what_its_places_can_use():
     assert wants(demand, use(in_flight=10, waiting=50, window_may_grow=True))[0] == pytest.approx(60 * 30 * 1.05)
 
 
+def test_who_has_just_come_is_about_to_ask():
+    """What that will be nobody knows: any number, for nine seconds; who then has nothing at hand wants little."""
+    clock = Hands()
+    demand = Demand(clock)
+    idle = use(latency_s=None, in_flight=0)
+    assert wants(demand, idle) == (None, None)
+    clock.at += 9.0
+    assert wants(demand, idle) == (60.0, None)
+    assert wants(demand, use(latency_s=None, in_flight=0, waiting=1)) == (None, None)
+
+
 def test_who_does_not_use_its_share_wants_a_little_more_than_it_used():
     """100 of 600 in a minute: 115; and 60 at least, where it used nothing, so that its next row need not wait."""
     clock = Hands()
