@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+
 from mediascribe import dataset, journal, plan
 from mediascribe.ahead import Ahead
 from mediascribe.attempts import Attempts
@@ -235,6 +237,8 @@ class Describer:
         )
         spot.seal(report)
         publish(self._landing.store, self._question.facts, shard, results)
+        del results
+        pa.default_memory_pool().release_unused()  # what writing took: the next part is an hour away
         keep_report(spot.folder, report)
         return report
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import pyarrow as pa
 
 from mediascribe import dataset, journal
 from mediascribe.errors import DiskError
@@ -15,6 +14,8 @@ from mediascribe.spending import Spent
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pyarrow as pa
 
     from mediascribe.ballast import Ballast
     from mediascribe.dataset import RunFacts
@@ -95,6 +96,4 @@ def publish(store: Store, facts: RunFacts, shard: Shard, results: pa.Table) -> s
     """Write the part of *results*, which are in manifest order; a shard without any has none."""
     if not len(results):
         return None
-    part = dataset.write_part(store, facts, replace(shard, rows=len(results)), results)
-    pa.default_memory_pool().release_unused()  # what writing took: the next part is an hour away
-    return part
+    return dataset.write_part(store, facts, replace(shard, rows=len(results)), results)
