@@ -6,6 +6,7 @@ which costs what these answers cost, and writes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import itertools
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mediascribe.errors import AttemptError, MediaError
+from mediascribe.errors import AttemptError, ConfigError, MediaError
+from mediascribe.fleet.common import place
 from mediascribe.models import ENDPOINTS
 from mediascribe.redact import redact_text
 from mediascribe.wire import DIALECTS
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from mediascribe.client import Client
     from mediascribe.domain import Completion, Item, MediaKind, Usage
+    from mediascribe.job_sections import LimitsSection
     from mediascribe.media.prepared import Preparation
     from mediascribe.pricing import PriceBook
     from mediascribe.question import Question
@@ -61,6 +64,8 @@ async def examine(patient: Patient) -> AsyncIterator[Check]:
     for check in _gateway_checks(patient, models):
         yield check
     yield _price(patient)
+    if common := await _common_quota(patient.question.job.limits):
+        yield common
     for warning in patient.warnings:
         yield Check(name="table", verdict="unknown", said=warning)
     if isinstance(models, Check) and models.verdict == "fail":
@@ -130,6 +135,17 @@ def _price(patient: Patient) -> Check:
         return Check(name="price", verdict="pass", said=f"known: {price.version}")
     advice = "add an entry to configs/prices.toml"
     return Check(name="price", verdict="fail", said=f"nobody lists a price of {name}", advice=advice)
+
+
+async def _common_quota(limits: LimitsSection) -> Check | None:
+    """Whether the place of a quota that runs share can be used, where the job names one."""
+    if limits.common is None:
+        return None
+    try:
+        await asyncio.to_thread(place, limits)
+    except ConfigError as error:
+        return Check(name="common quota", verdict="fail", said=str(error))
+    return Check(name="common quota", verdict="pass", said=f"shared with other runs at {limits.common}")
 
 
 async def _asked(patient: Patient) -> AsyncIterator[tuple[Check, Answer | None]]:

@@ -7,7 +7,8 @@
 The first prints a table of rows a second by workers and by the gateway's latency, each with so many requests in
 flight, on a folder that they share: the work is bound by latency, so that two cores suffice. Start-up is measured by
 itself. The second is bound by the processor: what a second process adds on two cores, of which the gateway takes its
-part too. With --shared there are a quota and a budget, so large that neither binds: the processes have them lent, as
+part too; what it adds to loops that only compute is said above the table, for cores of a virtual machine may share a
+real one. With --shared there are a quota and a budget, so large that neither binds: the processes have them lent, as
 those of a run with limits do. The third compares engines on shards that only wait: those that are installed of Dask and
 Ray, and plain processes.
 """
@@ -18,6 +19,8 @@ import argparse
 import asyncio
 import csv
 import importlib
+import json
+import multiprocessing
 import os
 import resource
 import signal
@@ -29,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stub import kind, served
+from stub import ANSWER, kind, served
 from tables import head, row, say
 
 if TYPE_CHECKING:
@@ -97,7 +100,9 @@ def main() -> None:
     if options.engines:
         _print_engines()
         return
+    most = max(options.workers)
     say(f"\n{options.in_flight:,} in flight by each worker; {kind()}.")
+    say(f"Loops that only compute, {most} at a time: {busy(most):.2f} x one.")
     head("latency", "workers", "rows", "rows/s", "of the ideal", "of one worker", "start", "CPU a row")
     for latency_s in options.latency:
         alone: float | None = None
@@ -111,6 +116,28 @@ def main() -> None:
             shares = f"{rate / case.ideal:.0%}", f"{rate / alone:.2f} x"
             took = f"{found.start_s:.1f} s", f"{found.cpu_s / case.rows * 1000:.2f} ms"
             row(f"{latency_s * 1000:,.0f} ms", str(workers), f"{rows:,}", f"{rate:,.0f}", *shares, *took)
+
+
+def busy(processes: int) -> float:
+    """How much more *processes* do than one, all of which only compute: no work does better on this machine."""
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        rates = []
+        for count in (1, processes):
+            list(pool.map(_turns, [0.1] * processes))  # all are there
+            rates.append(sum(pool.map(_turns, [_BUSY_S] * count)))
+    return rates[1] / rates[0]
+
+
+_BUSY_S: Final = 4.0
+
+
+def _turns(seconds: float) -> int:
+    """How often a JSON text was read in so many *seconds*."""
+    until, turns = time.perf_counter() + seconds, 0
+    while time.perf_counter() < until:
+        json.loads(ANSWER)
+        turns += 1
+    return turns
 
 
 def _options() -> argparse.Namespace:
@@ -225,8 +252,6 @@ def _rss_mb(pid: int) -> float:
 
 
 def _processes() -> Iterator[tuple[Callable[..., Any], Callable[[Any], Any]]]:
-    import multiprocessing  # noqa: PLC0415 - of this engine only
-
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
 
         def outcome(future: Future[Any]) -> object:

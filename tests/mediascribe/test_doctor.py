@@ -30,15 +30,16 @@ def _clean(gateway):
 def examine(gateway, build):
     """`examine(model=..., base_url=..., key=..., items=...)`: the checks by name."""
 
-    async def _examine(*, model=GEMINI, dialect="chat", base_url=None, key=None, rows=None):
+    async def _examine(*, model=GEMINI, dialect="chat", key=None, rows=None, **of_job):
         job = Job.model_validate(
             {
                 "name": "demo",
                 "model": model,
                 "output": "out",
                 "manifest": {"path": "m.csv"},
-                "gateway": {"base_url": base_url or gateway.url},
+                "gateway": {"base_url": of_job.get("base_url", gateway.url)},
                 "prompt": {"text": "What is it?"},
+                "limits": of_job.get("limits", {}),
             }
         )
         question = Question(
@@ -118,6 +119,19 @@ async def test_a_model_without_a_price(examine):
     checks = await examine(model="qwen3-omni-flash-2025-12-01")
     assert checks["price"].verdict == "fail"
     assert "configs/prices.toml" in checks["price"].advice
+
+
+async def test_a_quota_that_runs_share(examine, tmp_path):
+    """Its place is tried, and it has to be known: each run would learn another."""
+    common = {"common": str(tmp_path / "quota")}
+    known = await examine(limits=common | {"requests_per_minute": 600})
+    assert (known["common quota"].verdict, known["common quota"].said) == (
+        "pass",
+        f"shared with other runs at {tmp_path}/quota",
+    )
+    unknown = await examine(limits=common)
+    assert unknown["common quota"].verdict == "fail"
+    assert "set limits.requests_per_minute" in unknown["common quota"].said
 
 
 async def test_media_that_cannot_be_fetched(examine, gateway):
