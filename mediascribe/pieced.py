@@ -145,12 +145,13 @@ def _outcome(pieces: Sequence[Piece], cases: Sequence[Case], joining: Case | Non
     outcomes = [case.outcome for case in (*cases, *([joining] if joining else [])) if case.outcome]
     usage, text = _total([one.usage for one in outcomes]), stitch.joined(texts(pieces, cases))
     flags = tuple(dict.fromkeys(flag for one in outcomes for flag in one.flags))
+    ids = " ".join(one.gateway_request_id for one in outcomes if one.gateway_request_id) or None
     for place, one in enumerate(outcomes):
         if isinstance(one, Failure):
             part = "the question that joins its pieces" if place == len(cases) else f"piece {place + 1} of {len(cases)}"
-            return replace(one, message=f"{part}: {one.message}", usage=usage, flags=flags, text=text or None)
+            message = f"{part}: {one.message}"
+            return replace(one, message=message, usage=usage, flags=flags, text=text or None, gateway_request_id=ids)
     answers = [one for one in outcomes if isinstance(one, Completion)]
-    ids = [one.gateway_request_id for one in answers if one.gateway_request_id]
     return replace(
         answers[-1],
         status=next(status for status in _WORST_FIRST if any(one.status == status for one in answers)),
@@ -158,7 +159,7 @@ def _outcome(pieces: Sequence[Piece], cases: Sequence[Case], joining: Case | Non
         usage=usage,
         flags=flags,
         response_id=None,
-        gateway_request_id=" ".join(ids) or None,
+        gateway_request_id=ids,
     )
 
 

@@ -181,6 +181,13 @@ class TestAttempts:
         assert found.unbilled_rows == 0
         assert found.by_day["unbilled_rows"].tolist() == [0]
 
+    def test_a_row_without_any_line_is_unbilled_with_its_wasted_attempts(self, row, reconciled):
+        """Its answer and the one before it: 68,600 that are nowhere on the bill, which has another row's line."""
+        rows = [row(), row("b", 2, nano_usd=68_600, attempts=2, wasted_tokens=283)]
+        found = reconciled(rows, [line()])
+        assert effects(found) == {"rounding": -300, "unexplained": -68_600}
+        assert (found.own, found.unbilled_rows) == (34_300 + 68_600, 1)
+
     def test_a_second_question_is_a_wasted_attempt_with_a_prompt_of_its_own(self, row, reconciled):
         """A first answer of 100 and 4 tokens, by their sum: (100 + 16) x 0.05 = 5.8 quota."""
         asked_again = row(nano_usd=34_300 + 11_600, attempts=2, wasted_tokens=104)

@@ -8,11 +8,13 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 import pytest
+from films import sound, tone
 from sandbox_fixtures import Make
 
 from flows.commands.reconciling import Billed, reconcile
 from mediascribe import run
 from mediascribe.cost import Rows, cost_table, reconciliation
+from mediascribe.dataset import current
 from mediascribe.errors import ConfigError
 from mediascribe.sandbox import Behaviour, Billing, Fault, Sandbox
 from mediascribe.sandbox.billing import log_lines
@@ -54,6 +56,12 @@ concurrency = 32
 [retry]
 first_wait_s = 0
 share = 1
+"""
+PIECES = """
+split_s = 1.0
+join = "{join}"
+mode = "inline"
+base_url = "{folder}"
 """
 
 
@@ -144,6 +152,50 @@ def test_without_quirks_what_we_counted_is_what_was_charged(world):
     assert {name for name, amount in found.effects.items() if amount} <= {"in_doubt", "unpriced", "rounding"}
     ledger = sum(entry.nano_usd for entry in sandbox.ledger())
     assert found.own + found.effects["in_doubt"] + found.effects["unpriced"] == ledger
+
+
+@pytest.fixture(scope="module", params=["text", "ask"])
+def pieces(request, tmp_path_factory):
+    """As `world`, but of 40 rows with a sound of two seconds that is asked in pieces, and joined either way."""
+    folder = tmp_path_factory.mktemp("pieces")
+    for number in range(40):
+        (folder / f"{number}.wav").write_bytes(sound(tone((0.9, 0.5), (0.2, 0), (0.8 + number / 100, 0.5))))
+    rows = [f"i{number},{number}.wav,{number}" for number in range(40)]
+    (folder / "m.csv").write_text("\n".join(["item_id,audio_url,number", *rows]))
+    with Sandbox(api_key=KEY) as sandbox, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDIASCRIBE_API_KEY", KEY)
+        sandbox.behave("*", TROUBLE)
+        media = PIECES.format(join=request.param, folder=folder)
+        job = JOB.format(folder=folder, base_url=sandbox.url, host=urlsplit(sandbox.url).netloc)
+        (folder / "job.toml").write_text(job.replace("[limits]", f"{media}[limits]"))
+        asyncio.run(asked(folder / "job.toml"))
+        sandbox.drain()
+        yield folder, sandbox
+
+
+@pytest.mark.parametrize(
+    "billing",
+    [
+        Billing(),
+        Billing(group_ratio=Decimal("0.8"), markup=Decimal("1.1")),
+        Billing(audio_path=True),
+        Billing(cached_share=Decimal("0.5")),
+        Billing(terms=False),
+    ],
+    ids=["list price", "group and markup", "audio path", "cached", "no terms"],
+)
+def test_rows_in_pieces_are_matched_and_explained(pieces, billing):
+    """Each piece has a line of its own; that of every answer which was kept is known by its id."""
+    folder, sandbox = pieces
+    lines = log_lines(sandbox.ledger(), billing)
+    (folder / "bill.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    export = reconciliation.Export(path=folder / "bill.jsonl", name="bill.jsonl")
+    found = reconciliation.reconcile([str(folder / "out")], export)
+    assert found.lines == len(lines)
+    assert (found.matched_share, found.unbilled_rows, found.ok) == (1, 0, True)
+    ids = [(row["gateway_request_id"] or "").split() for row in current(folder / "out").to_pylist()]
+    assert found.ways["request id"] == sum(map(len, ids)) > 2 * len(ids)
+    assert sum(found.effects.values()) == found.billed - found.own
 
 
 @pytest.mark.parametrize(

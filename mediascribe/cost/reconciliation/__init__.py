@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mediascribe.cost.frames import typed
-from mediascribe.cost.reconciliation import bill, gaps, matching, ours
+from mediascribe.cost.reconciliation import bill, gaps, matching, ours, pieces
 from mediascribe.cost.reconciliation.bill import COLUMNS, Export
 from mediascribe.cost.reconciliation.gaps import EFFECTS, IN_TIME, UNBILLED
 from mediascribe.cost.reconciliation.matching import BY_ID, BY_TIME, BY_TOKENS, WAYS
@@ -38,17 +38,19 @@ MATCHED_SHARE: Final = 0.999
 
 _UNMATCHED: Final = "no request of ours had this model then, or all that could be are matched"
 _UNBILLED: Final = "the bill has no line for this row"
+_LACKING: Final = "format('the bill has no line for {} of the {} pieces of this row', lacking, answers)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
     """A bill beside our rows; money in nano-dollars.
 
-    `ways` has the lines by how they were matched. `rows` had to be on the bill, `unbilled_rows` of them are not;
-    `rows_outside` are of another time than the bill is about, and in no sum. `other_lines` charge nothing, or are of
-    another key; `repeated_lines` stood twice. `by_day` has a line for each model and day, in dollars, with the shares
-    of its gap (`EFFECTS`); `unmatched` the lines of the bill and the rows that have no other side. `strayed` is the sum
-    of what is unexplained, over and under, and `differing` that of all gaps likewise, line by line.
+    `ways` has the lines by how they were matched. `rows` had to be on the bill, `unbilled_rows` of them are not, or not
+    with all of their pieces; `rows_outside` are of another time than the bill is about, and in no sum. `other_lines`
+    charge nothing, or are of another key; `repeated_lines` stood twice. `by_day` has a line for each model and day, in
+    dollars, with the shares of its gap (`EFFECTS`); `unmatched` the lines of the bill and the rows, or what is left of
+    rows in pieces, that have no other side. `strayed` is the sum of what is unexplained, over and under, and
+    `differing` that of all gaps likewise, line by line.
     """
 
     lines: int
@@ -124,6 +126,8 @@ def reconcile(
         with opened(outputs, ALL) as source:
             ours.load(db, source, prices or of_record())
         matching.match(db, [run for output in outputs for run in runs(output)])
+        gaps.terms(db)
+        pieces.split(db)
         gaps.account(db)
         return _summed(db, read)
 
@@ -179,9 +183,11 @@ def _unmatched(db: DuckDBPyConnection) -> pd.DataFrame:
         " completion as completion_tokens, nano / 1e9 as amount_usd, request_id, line as bill_line,"
         f" null::varchar as item_id, null::varchar as run_id, '{_UNMATCHED}' as why"
         " from lines where line not in (select line from links) union all"
-        " select 'output', to_timestamp(until_us / 1e6), by_model, prompt, completion, nano / 1e9, request_id, null,"
-        f" item_id, run_id, '{_UNBILLED}'"
-        f" from ours where number in (select row from pieces where way = '{UNBILLED}') order by all",
+        " select 'output', to_timestamp(until_us / 1e6), by_model, coalesce(rest_prompt, prompt),"
+        " coalesce(rest_completion, completion), case when lacking is null then nano else own end / 1e9,"
+        f" coalesce(rest_ids, request_id), null, item_id, run_id, coalesce({_LACKING}, '{_UNBILLED}')"
+        f" from ours left join missing using (number) where number in (select row from pieces where way = '{UNBILLED}')"
+        " order by all",
     )
 
 

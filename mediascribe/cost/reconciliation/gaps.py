@@ -6,7 +6,8 @@ one thing of ours in the place of one of the gateway's; what a step changes is t
     the charge - (rounding) - by its terms - (key_group) - without the group's ratio - (audio) - sound counted as here
                - (cached) - cached as here - (tokens) - our tokens - (price) - our prices = our cost
 
-So the shares add up to the gap to the nano-dollar. Only what the line's own terms give belongs to a rule: the rest is
+So the shares add up to the gap to the nano-dollar. A row that was asked in pieces goes beside each of its lines with a
+portion of its own (`pieces`). Only what the line's own terms give belongs to a rule: the rest is
 unexplained, and so is a line or a row that has no other side.
 """
 
@@ -14,10 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mediascribe.cost.reconciliation.matching import BY_ID, BY_TIME, BY_TOKENS, NEAR_US, WASTED
-from mediascribe.cost.reconciliation.ours import COUNTS, OWN
-from mediascribe.cost.reconciliation.terms import RATES, RATIOS, RELATIONS, SCALE, rates, relations
-from mediascribe.cost.reconciliation.workspace import insert, rounded
+from mediascribe.cost.reconciliation.matching import ANSWERED, NEAR_US, WASTED
+from mediascribe.cost.reconciliation.ours import OWN
+from mediascribe.cost.reconciliation.terms import OF_LINE, RATES, RATIOS, RELATIONS, SCALE, rates, relations
+from mediascribe.cost.reconciliation.workspace import insert, nano
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,18 +50,11 @@ IN_TIME: Final = (
 _ROUNDED_OFF: Final = 2000  # nano-dollars; some paths cut the fraction off, others round it (gateway notes 2.2)
 _CLAUDE_CACHE: Final = "case when claude then cache_tokens + cache_creation_tokens else 0 end"
 _INSIDE: Final = f"prompt + {_CLAUDE_CACHE} - cache_tokens - cache_creation_tokens - image_output"
-# What of a row stands beside a line.
-_OF_ROW: Final[Mapping[str, str]] = {
-    **{name: name for name in ("number", "price", "kept", "share", "misfit", "expected", "counted", *COUNTS)},
-    "own_prompt": "prompt",
-    "own_completion": "completion",
-}
-_ANSWER: Final = f"way in ('{BY_ID}', '{BY_TOKENS}', '{BY_TIME}')"
+_FIRST: Final = f"{ANSWERED} and (is_piece or line = first_answer)"
 _ROLE: Final = (
     "case when type = '6' then 'refund' when way is null then 'none'"
-    f" when {_ANSWER} and line = first_answer and kept is not null then 'kept'"
-    f" when {_ANSWER} and line = first_answer and expected then 'unpriced'"
-    f" when way = '{WASTED}' or ({_ANSWER} and line <> first_answer) then 'retry' else 'in_doubt' end"
+    f" when {_FIRST} and kept is not null then 'kept' when {_FIRST} and expected then 'unpriced'"
+    f" when way = '{WASTED}' or ({ANSWERED} and not ({_FIRST})) then 'retry' else 'in_doubt' end"
 )
 # A row's wasted cost is one sum: the first line of its wasted attempts stands for it.
 _OWN: Final = "case when role = 'kept' then kept when line = first_wasted then share else 0 end"
@@ -79,25 +73,7 @@ _SHARES: Final[Mapping[str, str]] = {
 }
 
 
-def account(db: DuckDBPyConnection) -> None:
-    """Make the table `pieces` of `lines`, `ours` and `links`: every line and every rest of a row, with its shares.
-
-    The columns are line, row, way, day, model, billed and own (nano-dollars), and those of `EFFECTS`.
-    """
-    _terms(db)
-    _relations(db)
-    known = " - ".join(f"({sql})" for sql in _SHARES.values())
-    shares = dict(_SHARES) | {"unexplained": f"nano - own - {known}"}
-    effects = ", ".join(f"cast({shares[name]} as bigint) as {name}" for name in EFFECTS)
-    db.execute(
-        f"create table pieces as select line, number as row, way, day, model, nano as billed, own, {effects} from"  # noqa: S608 - constants
-        f" (select *, abs(nano - coalesce(exact, own)) < {_ROUNDED_OFF} as fits from"
-        f" (select *, {_OWN} as own from ({_steps()})))"
-    )
-    _rests(db)
-
-
-def _terms(db: DuckDBPyConnection) -> None:
+def terms(db: DuckDBPyConnection) -> None:
     """Make the table `terms` of the ratios that lines have, as rates; without those that make no sense."""
     listed = ", ".join(RATIOS)
     found = db.execute(f"select distinct {listed} from lines order by all").fetchall()  # noqa: S608 - constants
@@ -110,14 +86,30 @@ def _terms(db: DuckDBPyConnection) -> None:
     insert(db, "terms", types, rows)
 
 
+def account(db: DuckDBPyConnection) -> None:
+    """Make the table `pieces`: every line, and every rest of a row, with its shares.
+
+    It is made of `lines`, `terms`, `links`, `ours`, and what `pieces.split` made. The columns are
+    line, row, way, day, model, billed and own (nano-dollars), and those of `EFFECTS`.
+    """
+    _relations(db)
+    known = " - ".join(f"({sql})" for sql in _SHARES.values())
+    shares = dict(_SHARES) | {"unexplained": f"nano - own - {known}"}
+    effects = ", ".join(f"cast({shares[name]} as bigint) as {name}" for name in EFFECTS)
+    db.execute(
+        f"create table pieces as select line, number as row, way, day, model, nano as billed, own, {effects} from"  # noqa: S608 - constants
+        f" (select *, abs(nano - coalesce(exact, own)) < {_ROUNDED_OFF} as fits from"
+        f" (select *, {_OWN} as own from ({_steps()})))"
+    )
+    _rests(db)
+
+
 def _relations(db: DuckDBPyConnection) -> None:
     """Make the table `relations`: the gateway's rates in our proportions, for each of its terms beside our price."""
     of_terms = {row[0]: dict(zip(RATES, row[1:], strict=True)) for row in _rows(db, "terms", ("term", *RATES))}
     of_prices = {row[0]: tuple(map(int, row[1:])) for row in _rows(db, "prices", ("price", *OWN))}
-    same = " and ".join(f"lines.{name} is not distinct from terms.{name}" for name in RATIOS)
     met = db.execute(
-        "select distinct term, price from links join lines using (line) join ours on row = number"  # noqa: S608 - constants
-        f" join terms on {same} order by all"
+        f"select distinct term, price from owned join lines using (line) join terms on {OF_LINE} order by all"  # noqa: S608 - constants
     ).fetchall()
     rows = [{"term": term, "price": price} | relations(of_terms[term], of_prices.get(price)) for term, price in met]
     insert(db, "relations", {"term": "bigint", "price": "bigint"} | dict.fromkeys(RELATIONS, "hugeint"), rows)
@@ -129,20 +121,19 @@ def _rows(db: DuckDBPyConnection, table: str, columns: tuple[str, ...]) -> list[
 
 def _steps() -> str:
     """The SQL of every line beside its row, with its role, and with what each step of the way back comes to."""
-    same = " and ".join(f"lines.{name} is not distinct from terms.{name}" for name in RATIOS)
-    of_row = ", ".join(f"{sql} as {name}" for name, sql in _OF_ROW.items())
     firsts = (
-        f"select row, min(line) filter ({_ANSWER}) as first_answer, min(line) filter (way = '{WASTED}') as first_wasted"  # noqa: S608 - constants
-        " from links join lines using (line) where type = '2' and row is not null group by row"
+        f"select row, min(line) filter ({ANSWERED}) as first_answer,"  # noqa: S608 - constants
+        f" min(line) filter (way = '{WASTED}') as first_wasted from links join lines using (line)"
+        " where type = '2' and row is not null group by row"
     )
     beside = (
-        f"select lines.*, links.way, own.*, terms.term, {', '.join(RATES)}, {', '.join(RELATIONS)},"  # noqa: S608 - constants
+        f"select lines.*, links.way, owned.* exclude (line), terms.term, {', '.join(RATES)}, {', '.join(RELATIONS)},"  # noqa: S608 - constants
         " first_answer, first_wasted"
         " from lines left join links using (line)"
-        f" left join (select {of_row} from ours) as own on links.row = own.number"
-        f" left join ({firsts}) as firsts on firsts.row = own.number"
-        f" left join terms on {same}"
-        " left join relations on relations.term = terms.term and relations.price is not distinct from own.price"
+        " left join owned on owned.line = lines.line"
+        f" left join ({firsts}) as firsts on firsts.row = owned.number"
+        f" left join terms on {OF_LINE}"
+        " left join relations on relations.term = terms.term and relations.price is not distinct from owned.price"
     )
     steps = ", ".join(f"case when term is not null then {sql} end as {name}" for name, sql in _amounts().items())
     return f"select *, {steps} from (select *, {_ROLE} as role from ({beside}))"  # noqa: S608 - constants
@@ -166,11 +157,11 @@ def _amounts() -> dict[str, str]:
         f" + {_sum(n_out='t_out', n_spoken='x_spoken')} + t_call"
     )
     return {
-        "exact": _nano(f"({_charge()}) * t_group", SCALE * SCALE),
-        "without_group": _nano(_charge(), SCALE),
-        "sound_as_here": _nano(as_here, SCALE),
-        "cached_as_here": _nano(f"{cached_as_here} + {tokens}", SCALE),
-        "our_tokens": _nano(cached_as_here, SCALE),
+        "exact": nano(f"({_charge()}) * t_group", SCALE * SCALE),
+        "without_group": nano(_charge(), SCALE),
+        "sound_as_here": nano(as_here, SCALE),
+        "cached_as_here": nano(f"{cached_as_here} + {tokens}", SCALE),
+        "our_tokens": nano(cached_as_here, SCALE),
     }
 
 
@@ -198,22 +189,18 @@ def _sum(**rated: str) -> str:
     return " + ".join(f"cast({count} as hugeint) * {rate}" for count, rate in rated.items())
 
 
-def _nano(amount: str, divisor: int) -> str:
-    """*amount* in whole nano-dollars; a bill that takes away more than there is makes it negative."""
-    size = f"cast({amount} as hugeint)"
-    return f"cast(sign({size}) as bigint) * {rounded(f'abs({size})', divisor)}"
-
-
 def _rests(db: DuckDBPyConnection) -> None:
-    """Add to `pieces` what of our rows no line stands for, of the time that the bill is about."""
-    answered = f"number in (select row from links where {_ANSWER})"  # noqa: S608 - constants
+    """Add to `pieces` what of our rows, or of their pieces, no line stands for, of the time that the bill is about."""
+    answered = f"number in (select row from links where {ANSWERED})"  # noqa: S608 - constants
     wasted = f"number in (select row from links where way = '{WASTED}')"  # noqa: S608 - constants
     shares = ", ".join(name if name in ("retries", "unexplained") else "0" for name in EFFECTS)
     rests = (
         f"select number, '{UNBILLED}', day, by_model, coalesce(kept, 0) as own, 0 as retries,"  # noqa: S608 - constants
         f" -coalesce(kept, 0) as unexplained, until_us from ours where expected and not {answered} union all"
-        " select number, null, day, by_model, share, -share, 0, until_us from ours"
-        f" where share > 0 and not {wasted} and {answered}"
+        f" select number, null, day, by_model, share, case when {answered} then -share else 0 end,"
+        f" case when {answered} then 0 else -share end, until_us from ours where share > 0 and not {wasted} union all"
+        f" select number, '{UNBILLED}', day, by_model, own, 0, -own, until_us from missing join ours using (number)"
+        f" where from_us >= (select min(at_us) from lines) - {NEAR_US}"
     )
     db.execute(
         "insert into pieces select null, number, * exclude (number, own, retries, unexplained, until_us),"  # noqa: S608 - constants

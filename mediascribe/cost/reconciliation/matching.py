@@ -1,8 +1,10 @@
 """Matching: which line of the bill is for which request of ours.
 
-First by the request's id. Then, where a side has none, by model, tokens and time. A row has the id of the answer that
-was kept only: the lines of its other attempts are known by the tokens that it calls wasted, or by the same prompt, or
-as one of the requests that its run counted as in doubt. An answer that reported no tokens is known by its time alone.
+First by the request's id, of which a row that was asked in pieces has several. Then, where a side has none, by model,
+tokens and time. A row has the ids of the answers that were kept only: the lines of its other attempts are known by the
+tokens that it calls wasted, or by the same prompt, or as one of the requests that its run counted as in doubt. An
+answer that reported no tokens is known by its time alone, and one piece without an id by the tokens that the row's
+other pieces leave.
 
 All but the first are the same question: lines are moments, and rows are spans of time, each with room for some lines.
 The span that ends first is filled first, which leaves as few lines as can be.
@@ -28,15 +30,28 @@ NEAR_US: Final = 300 * 10**6
 BY_ID, BY_TOKENS, BY_TIME, WASTED, IN_DOUBT = "request id", "tokens", "time", "wasted", "in doubt"
 WAYS: Final = (BY_ID, BY_TOKENS, BY_TIME, WASTED, IN_DOUBT)
 
+ALL_OF_PROMPT: Final = "prompt + case when claude then cache_tokens + cache_creation_tokens else 0 end"
+"""The SQL of how long a line's prompt was: Claude's is told without what the cache had."""
+ANSWERED: Final = f"way in ('{BY_ID}', '{BY_TOKENS}', '{BY_TIME}')"
+"""The SQL of whether a link is with an answer that was kept."""
+
 _BATCH: Final = 10_000
-_ALL_OF_PROMPT: Final = "prompt + case when claude then cache_tokens + cache_creation_tokens else 0 end"
 _LEFT: Final = "type = '2' and line not in (select line from links)"
-_ANSWERED: Final = f"way in ('{BY_ID}', '{BY_TOKENS}', '{BY_TIME}')"
-# One attempt is that of the answer that was kept, whether its line is known or not.
+# One attempt is that of the answer that was kept, or of each piece of it, whether its line is known or not.
 _SPARE: Final = (
-    f"(attempts - greatest(cast(expected as integer),"  # noqa: S608 - constants
-    f" (select count(distinct row) from links where row = number and {_ANSWERED}))"
-    f" - (select count(*) from links where row = number and not {_ANSWERED}))"
+    f"(attempts - greatest(cast(expected as integer) * answers,"  # noqa: S608 - constants
+    f" (select count(distinct row) from links where row = number and {ANSWERED}))"
+    f" - (select count(*) from links where row = number and not {ANSWERED}))"
+)
+# A row in pieces has their prompts as well as their sum: its attempts to spare are then those of any of them.
+_PROMPTS: Final = (
+    "select number, prompt as long from ours union all"  # noqa: S608 - constants
+    f" select row, {ALL_OF_PROMPT} from links join lines using (line) where type = '2' and {ANSWERED}"
+    " and row in (select number from ours where answers > 1)"
+)
+_TOO_MANY: Final = (
+    f"select line from (select line, row_number() over (partition by row order by line desc) <= -{_SPARE} as too_many"  # noqa: S608 - constants
+    f" from links join ours on row = number where not {ANSWERED} and answers > 1) where too_many"
 )
 _AROUND: Final = f"from_us - {NEAR_US} as since, until_us + {NEAR_US} as till"
 
@@ -46,12 +61,12 @@ _KNOWN_WASTE: Final = (
 )
 # The key of a line, that of a row, which rows, how many lines each may have, and what the pair is called.
 _SUREST: Final = (
-    (f"model, {_ALL_OF_PROMPT} + completion", "model, wasted", "wasted > 0", "1", WASTED),
-    (f"model, {_ALL_OF_PROMPT}", "model, prompt", f"wasted > {_KNOWN_WASTE}", _SPARE, WASTED),
+    (f"model, {ALL_OF_PROMPT} + completion", "model, wasted", "wasted > 0", "1", WASTED),
+    (f"model, {ALL_OF_PROMPT}", "model, long", f"wasted > {_KNOWN_WASTE}", _SPARE, WASTED),
 )
 _LESS_SURE: Final = (
     ("model", "model", f"wasted > {_KNOWN_WASTE}", _SPARE, WASTED),
-    (f"model, {_ALL_OF_PROMPT}", "model, prompt", "counted", _SPARE, IN_DOUBT),
+    (f"model, {ALL_OF_PROMPT}", "model, long", "counted", _SPARE, IN_DOUBT),
 )
 
 Event = tuple[str, int, int | None, int | None, int]
@@ -65,11 +80,13 @@ def match(db: DuckDBPyConnection, runs: Sequence[Mapping[str, Any]]) -> None:
     db.execute("create table links (line bigint, row bigint, way varchar)")
     db.execute(
         "insert into links select line, first, $way from lines join"
-        " (select request_id, min(number) as first from ours where request_id is not null group by all)"
+        " (select request_id, min(number) as first from"
+        " (select unnest(string_split(request_id, ' ')) as request_id, number from ours) group by all)"
         " using (request_id)",
         {"way": BY_ID},
     )
     _by_tokens(db)
+    _by_rest(db)
     _attempts(db, _SUREST)
     _by_time(db)
     _attempts(db, _LESS_SURE)
@@ -108,7 +125,7 @@ def _by_tokens(db: DuckDBPyConnection) -> None:
         " where counted and until_us is not null and number not in (select row from links)"
     )
     moments = (
-        f"select concat_ws('/', model, {_ALL_OF_PROMPT}, completion) as key, at_us as since, line"  # noqa: S608 - constants
+        f"select concat_ws('/', model, {ALL_OF_PROMPT}, completion) as key, at_us as since, line"  # noqa: S608 - constants
         f" from lines where {_LEFT}"
     )
     if only(db, "select 1 from links limit 1") is None:  # the ids of both sides have nothing to do with each other
@@ -118,15 +135,44 @@ def _by_tokens(db: DuckDBPyConnection) -> None:
     _link(db, f"{moments} and request_id is not null", f"{spans} and request_id is null", BY_TOKENS)
 
 
+def _by_rest(db: DuckDBPyConnection) -> None:
+    """Link the one piece of an answer that no id tells, by the tokens that the row's other pieces leave.
+
+    A line with an id of its own is one only where the row has an attempt to spare. The row has then one answer more.
+    """
+    db.execute(
+        "create table rests as select number, concat_ws('/', by_model, prompt - sum(long), completion - sum(said))"  # noqa: S608 - constants
+        f" as key, {_AROUND}, answers, attempts, count(*) as found from (select distinct on (row, request_id) row,"
+        f" {ALL_OF_PROMPT} as long, completion as said from links join lines using (line) where way = '{BY_ID}' and"
+        " type = '2' and row in (select number from ours where attempts > 1 and counted) order by line)"
+        " join ours on row = number"
+        " group by number, by_model, prompt, completion, from_us, until_us, answers, attempts having prompt > sum(long)"
+    )
+    moments = (
+        f"select concat_ws('/', model, {ALL_OF_PROMPT}, completion) as key, at_us as since, line"  # noqa: S608 - constants
+        f" from lines where {_LEFT}"
+    )
+    spans = "select key, since, till, 1 as room, number from rests where"
+    _link(db, f"{moments} and request_id is null", f"{spans} attempts > answers or found < answers", BY_TOKENS)
+    others = f"{spans} attempts > answers and number not in (select row from links where way = '{BY_TOKENS}')"  # noqa: S608 - constants
+    _link(db, f"{moments} and request_id is not null", others, BY_TOKENS)
+    db.execute(
+        "update ours set answers = answers + 1 where number in (select number from rests where found = answers)"  # noqa: S608 - constants
+        f" and number in (select row from links where way = '{BY_TOKENS}')"
+    )
+
+
 def _attempts(db: DuckDBPyConnection, ways: Iterable[tuple[str, str, str, str, str]]) -> None:
     """Link the lines of attempts whose answer was not kept with rows that had such attempts, in *ways*."""
     for line_key, row_key, rows, room, way in ways:
         moments = f"select concat_ws('/', {line_key}) as key, at_us as since, line from lines where {_LEFT}"  # noqa: S608 - constants
         spans = (
-            f"select concat_ws('/', {row_key}) as key, {_AROUND}, {room} as room, number from ours"  # noqa: S608 - constants
+            f"select distinct concat_ws('/', {row_key}) as key, {_AROUND}, {room} as room, number"  # noqa: S608 - constants
+            f" from ours join ({_PROMPTS}) as prompts using (number)"
             f" where attempts > 1 and until_us is not null and {_SPARE} > 0 and {rows}"
         )
         _link(db, moments, spans, way)
+        db.execute(f"delete from links where not {ANSWERED} and line in ({_TOO_MANY})")  # noqa: S608 - constants
 
 
 def _by_time(db: DuckDBPyConnection) -> None:

@@ -23,8 +23,17 @@ COUNTS: Final = ("n_in", "n_image", "n_audio", "n_cached", "n_cached_audio", "n_
 """How many tokens of a row pay each of the rates of a price, in their order: the steps of `Price.nano_usd`."""
 OWN: Final = tuple(f"o_{kind}" for kind in KINDS)
 
-# Where an answer reported no tokens, all that the row cost is that of its other attempts.
-_KEPT: Final = "case when counted then case when wasted > 0 then coalesce(least(listed, nano), nano) else nano end end"
+# Where an answer reported no tokens, all that the row cost is that of its other attempts. What the pieces of a row cost
+# apart from wasted attempts is known once they have their lines (`pieces.split`).
+_KEPT: Final = (
+    "case when counted then case when wasted > 0 and answers = 1 then coalesce(least(listed, nano), nano)"
+    " else nano end end"
+)
+# Not where a prompt may be of a higher tier, another model or another day, nor where the number of calls is not known.
+_SURE: Final = (
+    "coalesce(start = -1 and not fell_back and (o_call = 0 or attempts = answers)"
+    " and from_us // 86400000000 = until_us // 86400000000, false)"
+)
 _BATCH_ROWS: Final = 100_000
 _SOUND, _PICTURES = "prompt_audio_tokens", "prompt_image_tokens"
 _PLAIN: Final = f"(prompt_tokens - {_SOUND} - {_PICTURES})"
@@ -49,6 +58,8 @@ _SELECTED: Final[Mapping[str, str]] = {
     "model": "model",
     "by_model": f"case when {BY_FALLBACK} then coalesce(model_returned, model) else model end",
     "request_id": "gateway_request_id",
+    "answers": "coalesce(len(string_split(gateway_request_id, ' ')), 1)",
+    "fell_back": BY_FALLBACK,
     "prompt": "prompt_tokens",
     "completion": "completion_tokens",
     "counted": "usage_source <> 'missing'",
@@ -69,7 +80,9 @@ def load(db: DuckDBPyConnection, source: Source, book: PriceBook) -> None:
     Rows that have the answer of another sent nothing, and no bill has a line for them.
 
     `kept` is what the answer that was kept cost in nano-dollars, `share` what the row's other attempts did; `misfit` is
-    how far `nano` lies from what the price that it names makes of its tokens.
+    how far `nano` lies from `listed`, which is what the price that it names makes of its tokens. `answers` is
+    how many the row is known to have the sum of: two or more where it was asked in pieces. `sure` says that the price
+    of each can be told from their sum.
     """
     chosen = ", ".join(f"{sql} as {name}" for name, sql in _SELECTED.items())
     asked = f"select {chosen} from {ROWS} where attempts > 0 and not {SHARED}"  # noqa: S608 - constants
@@ -98,12 +111,12 @@ def _prices(db: DuckDBPyConnection, book: PriceBook) -> None:
 def _price(db: DuckDBPyConnection) -> None:
     """Make the table `ours` of `sent`, each row with the price of its tier."""
     charges = " + ".join(f"cast({count} as hugeint) * {rate}" for count, rate in zip(COUNTS, OWN, strict=True))
-    listed = f"case when counted then {rounded(f'(o_call + {charges})', SCALE)} end"
+    listed = f"case when counted then {rounded(f'(o_call * answers + {charges})', SCALE)} end"
     db.execute(
-        "create table ours as select * exclude (listed),"  # noqa: S608 - constants
+        "create table ours as select *,"  # noqa: S608 - constants
         f" {_KEPT} as kept, coalesce(nano - {_KEPT}, case when counted then 0 else nano end, 0) as share,"
-        " case when wasted = 0 then coalesce(nano - listed, 0) else 0 end as misfit"
-        f" from (select sent.*, price, {listed} as listed from sent asof left join prices on"
+        " case when wasted = 0 and answers = 1 then coalesce(nano - listed, 0) else 0 end as misfit"
+        f" from (select sent.*, price, {_SURE} as sure, {listed} as listed from sent asof left join prices on"
         " sent.by_model = prices.by_model and sent.price_version = prices.price_version and prompt > start)"
     )
     db.execute("drop table sent")

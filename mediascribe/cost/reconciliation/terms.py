@@ -39,6 +39,8 @@ RATIOS: Final = (
     "audio_input_price",
     "billing_mode",
 )
+OF_LINE: Final = " and ".join(f"lines.{name} is not distinct from terms.{name}" for name in RATIOS)
+"""The SQL of whether a line has these terms."""
 TOKENS: Final = (
     "cache_tokens",
     "cache_creation_tokens",

@@ -48,6 +48,12 @@ def only(db: DuckDBPyConnection, query: str, *values: object) -> tuple[Any, ...]
     return next(iter(db.execute(query, list(values)).fetchall()), None)
 
 
+def nano(amount: str, divisor: int) -> str:
+    """The SQL of *amount*, of which *divisor* are a nano-dollar, in whole ones; it may be negative."""
+    size = f"cast({amount} as hugeint)"
+    return f"cast(sign({size}) as bigint) * {rounded(f'abs({size})', divisor)}"
+
+
 def rounded(amount: str, divisor: int) -> str:
     """The SQL of *amount*, which is not negative and of which *divisor* are one, rounded half to even."""
     whole, rest = f"({amount} // {divisor})", f"({amount} % {divisor})"
