@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
 from decimal import Decimal
 from urllib.parse import urlsplit
 
@@ -74,23 +75,34 @@ async def asked(job):
         return run.close(plan, reports, opened.landing())
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A sandbox with all kinds of trouble, a run of 1,300 rows of pictures and sounds, and the folder of both."""
-    folder = tmp_path_factory.mktemp("world")
-    (folder / "a.png").write_bytes(Make.image(640, 480))
-    (folder / "s.wav").write_bytes(Make.sound(3.0))
+@contextmanager
+def troubled(folder, rows_at, media=""):
+    """A sandbox with all kinds of trouble, once the rows of *folder* were asked; *rows_at* has the URL of its media."""
     with Sandbox(samples=folder, api_key=KEY) as sandbox, pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDIASCRIBE_API_KEY", KEY)
         sandbox.behave("*", TROUBLE)
-        image, sound = f"{sandbox.media_url}a.png", f"{sandbox.media_url}s.wav"
-        asks = [f"{image if n % 3 else ''},{sound if n % 3 != 1 else ''},{n}" for n in range(ROWS)]
-        rows = [f"i{n},{cells}" for n, cells in enumerate([*asks, *asks[:SAME]])]
+        rows = [f"i{number},{cells}" for number, cells in enumerate(rows_at(sandbox.media_url))]
         (folder / "m.csv").write_text("\n".join(["item_id,image_url,audio_url,number", *rows]))
-        host = urlsplit(sandbox.url).netloc
-        (folder / "job.toml").write_text(JOB.format(folder=folder, base_url=sandbox.url, host=host))
+        job = JOB.format(folder=folder, base_url=sandbox.url, host=urlsplit(sandbox.url).netloc)
+        (folder / "job.toml").write_text(job.replace("[limits]", f"{media}[limits]"))
         asyncio.run(asked(folder / "job.toml"))
         sandbox.drain()
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A run of 1,300 rows of pictures and sounds, under all kinds of trouble: its folder, and the sandbox."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "a.png").write_bytes(Make.image(640, 480))
+    (folder / "s.wav").write_bytes(Make.sound(3.0))
+
+    def rows(media):
+        image, sound = f"{media}a.png", f"{media}s.wav"
+        asks = [f"{image if n % 3 else ''},{sound if n % 3 != 1 else ''},{n}" for n in range(ROWS)]
+        return [*asks, *asks[:SAME]]
+
+    with troubled(folder, rows) as sandbox:
         yield folder, sandbox
 
 
@@ -160,16 +172,8 @@ def pieces(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pieces")
     for number in range(40):
         (folder / f"{number}.wav").write_bytes(sound(tone((0.9, 0.5), (0.2, 0), (0.8 + number / 100, 0.5))))
-    rows = [f"i{number},{number}.wav,{number}" for number in range(40)]
-    (folder / "m.csv").write_text("\n".join(["item_id,audio_url,number", *rows]))
-    with Sandbox(api_key=KEY) as sandbox, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MEDIASCRIBE_API_KEY", KEY)
-        sandbox.behave("*", TROUBLE)
-        media = PIECES.format(join=request.param, folder=folder)
-        job = JOB.format(folder=folder, base_url=sandbox.url, host=urlsplit(sandbox.url).netloc)
-        (folder / "job.toml").write_text(job.replace("[limits]", f"{media}[limits]"))
-        asyncio.run(asked(folder / "job.toml"))
-        sandbox.drain()
+    media = PIECES.format(join=request.param, folder=folder)
+    with troubled(folder, lambda _: [f",{number}.wav,{number}" for number in range(40)], media) as sandbox:
         yield folder, sandbox
 
 
