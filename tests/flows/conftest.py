@@ -53,6 +53,13 @@ def _clean(gateway):
     gateway.reset()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _heard_signals():
+    """A shell has what it starts in the background ignore Ctrl-C, and whatever that starts would inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def prefect(tmp_path_factory):
     """The environment of one Prefect server for all tests; each embedded one would take seconds to start."""

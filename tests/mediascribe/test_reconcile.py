@@ -264,6 +264,13 @@ class TestWithoutIds:
         assert effects(found) == {"rounding": -300, "unpriced": 34_300}
         assert found.ways["time"] == 1
 
+    def test_an_answer_without_tokens_after_a_wasted_one_is_known_by_its_time_as_well(self, row, build, reconciled):
+        """The line of its other attempt is known by the tokens that were wasted, and leaves the row to be found."""
+        silent = build.completion(usage=build.usage(source="missing"))
+        found = reconciled([row(outcome=silent, attempts=2, wasted_tokens=283)], [line(None), line(None)])
+        assert effects(found) == {"rounding": -600, "unpriced": 34_300}
+        assert (found.ways["wasted"], found.ways["time"], found.unbilled_rows) == (1, 1, 0)
+
 
 class TestOtherSide:
     """Lines and rows that have none."""

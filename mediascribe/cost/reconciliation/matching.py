@@ -180,7 +180,7 @@ def _by_time(db: DuckDBPyConnection) -> None:
     moments = f"select model as key, at_us as since, line from lines where {_LEFT}"  # noqa: S608 - constants
     spans = (
         f"select by_model as key, {_AROUND}, 1 as room, number from ours where expected and not counted"  # noqa: S608 - constants
-        " and until_us is not null and number not in (select row from links)"
+        f" and until_us is not null and number not in (select row from links where {ANSWERED})"
     )
     _link(db, moments, spans, BY_TIME)
 
