@@ -10,7 +10,7 @@ settings whether one is named; where one is, the server finds the same by itself
 from __future__ import annotations
 
 import gc
-import importlib.util
+import importlib
 import os
 import signal
 import socket
@@ -88,7 +88,7 @@ def started() -> Iterator[Server | None]:
 def preload() -> None:
     """Import what the first flow of this process would import while it runs: before the server is ready it is free."""
     for name in _LATER:
-        if importlib.util.find_spec(name):
+        with suppress(ImportError):  # another Prefect may have other modules
             importlib.import_module(name)
 
 

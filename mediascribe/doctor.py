@@ -1,7 +1,7 @@
 """Doctor: what would go wrong with a job, found before a run is paid for.
 
 Each check says pass, fail or unknown, what was seen, and what to do. It asks about one item of each kind of media,
-which costs what these answers cost, and writes nothing.
+which costs what these answers cost, and writes nothing to the output.
 """
 
 from __future__ import annotations

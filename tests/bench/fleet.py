@@ -122,7 +122,7 @@ def main() -> None:
 
 
 def busy(processes: int) -> float:
-    """How much more *processes* do than one, all of which only compute: no work does better on this machine."""
+    """How much more *processes* do than one, all of which only compute: what this machine gives others now."""
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         rates = []
         for count in (1, processes):

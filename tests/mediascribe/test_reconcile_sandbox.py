@@ -58,6 +58,22 @@ concurrency = 32
 first_wait_s = 0
 share = 1
 """
+BILLINGS = {
+    "list price": Billing(),
+    "group and markup": Billing(group_ratio=Decimal("0.8"), markup=Decimal("1.1")),
+    "audio path": Billing(audio_path=True),
+    "cached": Billing(cached_share=Decimal("0.5")),
+    "no ids": Billing(request_ids=False),
+    "no terms": Billing(terms=False),
+    "everything": Billing(
+        request_ids=False,
+        audio_path=True,
+        group_ratio=Decimal("1.3"),
+        markup=Decimal("0.9"),
+        cached_share=Decimal("0.3"),
+    ),
+}
+WITH_IDS = {name: billing for name, billing in BILLINGS.items() if billing.request_ids}
 PIECES = """
 split_s = 1.0
 join = "{join}"
@@ -106,25 +122,7 @@ def world(tmp_path_factory):
         yield folder, sandbox
 
 
-@pytest.mark.parametrize(
-    "billing",
-    [
-        Billing(),
-        Billing(group_ratio=Decimal("0.8"), markup=Decimal("1.1")),
-        Billing(audio_path=True),
-        Billing(cached_share=Decimal("0.5")),
-        Billing(request_ids=False),
-        Billing(terms=False),
-        Billing(
-            request_ids=False,
-            audio_path=True,
-            group_ratio=Decimal("1.3"),
-            markup=Decimal("0.9"),
-            cached_share=Decimal("0.3"),
-        ),
-    ],
-    ids=["list price", "group and markup", "audio path", "cached", "no ids", "no terms", "everything"],
-)
+@pytest.mark.parametrize("billing", BILLINGS.values(), ids=BILLINGS)
 def test_every_quirk_is_matched_and_explained(world, billing):
     """At least 99.9 % of the lines are matched, and all of the gap is explained, whatever the operator does."""
     folder, sandbox = world
@@ -177,17 +175,7 @@ def pieces(request, tmp_path_factory):
         yield folder, sandbox
 
 
-@pytest.mark.parametrize(
-    "billing",
-    [
-        Billing(),
-        Billing(group_ratio=Decimal("0.8"), markup=Decimal("1.1")),
-        Billing(audio_path=True),
-        Billing(cached_share=Decimal("0.5")),
-        Billing(terms=False),
-    ],
-    ids=["list price", "group and markup", "audio path", "cached", "no terms"],
-)
+@pytest.mark.parametrize("billing", WITH_IDS.values(), ids=WITH_IDS)
 def test_rows_in_pieces_are_matched_and_explained(pieces, billing):
     """Each piece has a line of its own; that of every answer which was kept is known by its id."""
     folder, sandbox = pieces
